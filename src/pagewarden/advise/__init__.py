@@ -1,0 +1,1 @@
+"""From causes to recommendations, one module a knob. Pure."""

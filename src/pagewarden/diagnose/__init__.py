@@ -1,0 +1,1 @@
+"""From reports and snapshots to named causes with their evidence. Pure."""

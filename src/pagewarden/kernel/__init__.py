@@ -1,0 +1,1 @@
+"""The kernel's arithmetic, pure, by kernel version. No I/O, no clock, no logging."""

@@ -1,0 +1,1 @@
+"""Kernel log lines: where they come from, their prefixes, and the memory reports among them."""

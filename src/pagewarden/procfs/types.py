@@ -1,0 +1,180 @@
+"""The facts of one instant of a machine, as its kernel printed them. Frozen; imports nothing of ours.
+
+Integers are the kernel's integers, never rescaled. None means "this kernel does not print it" or "the capture
+does not hold it" (`Snapshot.absent` says which files are not there); it never means zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+EMPTY: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One zone of `/proc/zoneinfo`; all quantities in pages.
+
+    :ivar name: the kernel's name ("DMA", "DMA32", "Normal", "HighMem", "Movable", "Device", or one we never heard of).
+    :ivar boost_pages: the `boost` line (5.16 and later); already contained in min, low, high and promo.
+    :ivar managed_pages: 3.8 and later.
+    :ivar protection_pages: `protection: (...)`, one entry per zone index of this kernel; entry j holds against requests
+        that could have used zone j. None where the line is not printed (5.8 omits it for empty zones).
+    :ivar counters: every other `name value` line of the zone (`nr_free_pages`, `numa_hit`, `all_unreclaimable`, ...).
+    """
+
+    node: int
+    name: str
+    free_pages: int
+    min_pages: int
+    low_pages: int
+    high_pages: int
+    spanned_pages: int
+    present_pages: int
+    managed_pages: int | None = None
+    boost_pages: int | None = None
+    promo_pages: int | None = None
+    cma_pages: int | None = None
+    reserved_highatomic_pages: int | None = None
+    free_highatomic_pages: int | None = None
+    protection_pages: tuple[int, ...] | None = None
+    start_pfn: int | None = None
+    counters: Mapping[str, int] = EMPTY
+
+    @property
+    def populated(self) -> bool:
+        """Twin of `populated_zone()`: the zone has pages at all."""
+        return self.present_pages > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One NUMA node: its zones, lowest first, and the node-wide counters (4.8 and later) in pages or events."""
+
+    node: int
+    zones: tuple[Zone, ...]
+    counters: Mapping[str, int] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class PageTypeInfo:
+    """`/proc/pagetypeinfo` (root only since 5.4).
+
+    :ivar free_blocks: (node, zone, migrate type) -> free blocks by order.
+    :ivar truncated: (node, zone, migrate type, order) where the kernel cut the count off (`>100000`); the number kept
+        there is the lower bound.
+    :ivar blocks: (node, zone) -> migrate type -> number of page blocks.
+    """
+
+    pageblock_order: int
+    pageblock_pages: int
+    free_blocks: Mapping[tuple[int, str, str], tuple[int, ...]]
+    truncated: frozenset[tuple[int, str, str, int]]
+    blocks: Mapping[tuple[int, str], Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class HugePages:
+    """Transparent huge pages, from `/sys/kernel/mm/transparent_hugepage/`.
+
+    :ivar enabled: the word in brackets: "always", "madvise" or "never".
+    :ivar shmem_enabled: likewise for shmem ("never", "advise", "always", "within_size", "deny", "force").
+    :ivar sizes: kB of each multi-size folder `hugepages-<N>kB/enabled` (6.8 and later) -> its word in brackets.
+    :ivar pmd_size_bytes: `hpage_pmd_size`.
+    """
+
+    enabled: str
+    shmem_enabled: str | None = None
+    khugepaged_defrag: bool | None = None
+    pmd_size_bytes: int | None = None
+    sizes: Mapping[int, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class PressureLine:
+    """One line of `/proc/pressure/memory`: averages in percent, total in microseconds."""
+
+    avg10_percent: float
+    avg60_percent: float
+    avg300_percent: float
+    total_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """`/proc/pressure/memory` (4.20 and later)."""
+
+    some: PressureLine
+    full: PressureLine | None
+
+
+@dataclass(frozen=True, slots=True)
+class SysctlAssignment:
+    """One assignment found in a sysctl.d style file or on the kernel command line.
+
+    :ivar key: dotted, for example "vm.min_free_kbytes".
+    :ivar source: file as seen on the machine ("/etc/sysctl.d/90-db.conf") or "kernel command line".
+    :ivar line_number: 1-based; 0 for the command line.
+    :ivar overridden: a later assignment of the same key wins over this one.
+    """
+
+    key: str
+    value: str
+    source: str
+    line_number: int
+    overridden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One instant of one machine, live or captured.
+
+    :ivar source: what the user named: "/", a folder or an archive.
+    :ivar live: read from the running kernel.
+    :ivar kernel: `uname -r`, from `/proc/version` (or `/proc/sys/kernel/osrelease`); None where not captured.
+    :ivar banner: the whole of `/proc/version`: distributions name the stable patch level only there.
+    :ivar page_size: bytes.
+    :ivar page_size_assumed: True where nothing in the capture tells the page size and 4096 or the architecture's
+        usual value was taken.
+    :ivar cpu_count: online CPUs.
+    :ivar free_blocks: (node, zone) -> free blocks by order, from buddyinfo.
+    :ivar sysctls: key ("vm.min_free_kbytes") -> text as printed, white space folded to one blank.
+    :ivar vmstat: counter -> value.
+    :ivar meminfo_kb: field -> kB (fields without a unit, such as HugePages_Total, hold their plain number).
+    :ivar distances: node -> row of the distance table in node order (`nodeN/distance`).
+    :ivar cpu_nodes: nodes that have CPUs; None where not known.
+    :ivar assignments: every assignment of a vm.* key in sysctl.d files, /etc/sysctl.conf and the kernel command line, in
+        the order in which systemd-sysctl applies them.
+    :ivar absent: path -> reason, for each file that was looked for and could not be used.
+    :ivar torn: why the files cannot be of one instant (empty: nothing seen).
+    """
+
+    source: str
+    live: bool
+    kernel: str | None
+    banner: str | None
+    arch: str | None
+    page_size: int
+    page_size_assumed: bool
+    nodes: tuple[Node, ...]
+    sysctls: Mapping[str, str]
+    cpu_count: int | None = None
+    host: str | None = None
+    cmdline: str | None = None
+    uptime_seconds: float | None = None
+    free_blocks: Mapping[tuple[int, str], tuple[int, ...]] | None = None
+    pagetypes: PageTypeInfo | None = None
+    huge_pages: HugePages | None = None
+    vmstat: Mapping[str, int] | None = None
+    meminfo_kb: Mapping[str, int] | None = None
+    distances: Mapping[int, tuple[int, ...]] | None = None
+    cpu_nodes: frozenset[int] | None = None
+    pressure: Pressure | None = None
+    assignments: tuple[SysctlAssignment, ...] = ()
+    absent: Mapping[str, str] = MappingProxyType({})
+    torn: tuple[str, ...] = ()
+
+    @property
+    def zones(self) -> tuple[Zone, ...]:
+        """All zones of all nodes, in the order the kernel prints them."""
+        return tuple(zone for node in self.nodes for zone in node.zones)

@@ -1,0 +1,1 @@
+"""Renderers: values in, text or JSON out. No decisions are taken here."""

@@ -1,0 +1,23 @@
+"""Pages, kilobytes and bytes. "kB" is the kernel's: 1024 bytes. The only place that converts between them."""
+
+
+def pages_to_kb(pages: int, page_size: int) -> int:
+    """Convert pages to kB; exact, as every page size is a multiple of 1024 bytes."""
+    return pages * (page_size // 1024)
+
+
+def kb_to_pages(kb: int, page_size: int) -> int:
+    """Convert kB to whole pages as the kernel does (`kbytes >> (PAGE_SHIFT - 10)`): rounds down."""
+    return kb // (page_size // 1024)
+
+
+def human_bytes(count: int) -> str:
+    """Write a byte count for people: `0 B`, `512 KiB`, `1.4 MiB`; three significant digits at most."""
+    sign, size = ("-" if count < 0 else ""), float(abs(count))
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            digits = 0 if unit == "B" or size >= 100 else 1
+            text = f"{size:.{digits}f}"
+            return f"{sign}{text.removesuffix('.0')} {unit}"
+        size /= 1024
+    raise AssertionError("unreachable")
