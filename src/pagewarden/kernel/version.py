@@ -54,8 +54,8 @@ def parse_version(text: str) -> KernelVersion | None:
     if match is None:
         return None
     numbers = (int(match[1]), int(match[2]), int(match[3] or 0))
-    debian = _DEBIAN_STABLE.search(banner)
-    if debian is not None and numbers[:2] == (int(debian[1]), int(debian[2])):
-        numbers = (numbers[0], numbers[1], int(debian[3]))
+    for debian in _DEBIAN_STABLE.finditer(banner):  # the compiler's version stands in the banner too
+        if numbers[:2] == (int(debian[1]), int(debian[2])):
+            numbers = (numbers[0], numbers[1], int(debian[3]))
     enterprise = _ENTERPRISE.search(release)
     return KernelVersion(release, numbers, f"el{enterprise[1]}" if enterprise else None)

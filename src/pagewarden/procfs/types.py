@@ -5,10 +5,7 @@ does not hold it" (`Snapshot.absent` says which files are not there); it never m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-
-EMPTY: Mapping[str, int] = MappingProxyType({})
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Zone:
     free_highatomic_pages: int | None = None
     protection_pages: tuple[int, ...] | None = None
     start_pfn: int | None = None
-    counters: Mapping[str, int] = EMPTY
+    counters: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def populated(self) -> bool:
@@ -53,7 +50,7 @@ class Node:
 
     node: int
     zones: tuple[Zone, ...]
-    counters: Mapping[str, int] = EMPTY
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class HugePages:
     shmem_enabled: str | None = None
     khugepaged_defrag: bool | None = None
     pmd_size_bytes: int | None = None
-    sizes: Mapping[int, str] = MappingProxyType({})
+    sizes: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +140,8 @@ class Snapshot:
     :ivar meminfo_kb: field -> kB (fields without a unit, such as HugePages_Total, hold their plain number).
     :ivar distances: node -> row of the distance table in node order (`nodeN/distance`).
     :ivar cpu_nodes: nodes that have CPUs; None where not known.
-    :ivar assignments: every assignment of a vm.* key in sysctl.d files, /etc/sysctl.conf and the kernel command line, in
-        the order in which systemd-sysctl applies them.
+    :ivar assignments: every assignment of a vm.* key in sysctl.d files, /etc/sysctl.conf and on the kernel command line,
+        in the order in which systemd-sysctl applies them.
     :ivar absent: path -> reason, for each file that was looked for and could not be used.
     :ivar torn: why the files cannot be of one instant (empty: nothing seen).
     """
@@ -171,7 +168,7 @@ class Snapshot:
     cpu_nodes: frozenset[int] | None = None
     pressure: Pressure | None = None
     assignments: tuple[SysctlAssignment, ...] = ()
-    absent: Mapping[str, str] = MappingProxyType({})
+    absent: Mapping[str, str] = field(default_factory=dict)
     torn: tuple[str, ...] = ()
 
     @property

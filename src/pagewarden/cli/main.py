@@ -1,0 +1,88 @@
+"""The `pagewarden` command: finds the subcommand, turns what it raises into one line and an exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from pagewarden import __version__
+from pagewarden.errors import ExitStatus, PagewardenError
+
+COMMANDS = {
+    "status": "the zones now, the settings, who set them, and how well the model fits this kernel",
+    "advise": "what to change on this machine, and why (or that there is nothing to change)",
+    "simulate": "what a setting would do to every zone, before anything is written",
+    "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
+    "gfp": "decode a GFP mask as a given kernel numbered it",
+    "capture": "save everything the other commands need, to look at elsewhere",
+    "schema": "print the JSON Schema of a command's JSON output",
+}
+"""Every subcommand, and its line in the overview. Each lives in the module of its name beside this one."""
+
+EPILOG = """\
+exit status:
+  0 done            1 the operation failed     2 wrong usage or unreadable input
+  3 --check found something to change          77 no permission      78 bad configuration
+
+examples:
+  pagewarden advise                            what to change on this machine
+  journalctl -k | pagewarden explain -         what the kernel's reports mean
+  pagewarden simulate vm.min_free_kbytes=131072
+  pagewarden status --root sosreport-db1/      another machine, from a capture
+"""
+
+
+def main(argv: Sequence[str]) -> ExitStatus:
+    """Run the command; everything raised on purpose becomes one line on standard error."""
+    parser = argparse.ArgumentParser(
+        prog="pagewarden",
+        description="The Linux page allocator, watched and explained: free memory against watermarks and reserves,\n"
+        "allocation failures decoded, vm.* settings computed with the kernel's own arithmetic.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"pagewarden {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    # Only the module of the command that was asked for is imported: start-up time is part of being pleasant.
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    modules: dict[str, ModuleType] = {}
+    for name, text in COMMANDS.items():
+        if name == asked:
+            modules[name] = module = import_module(f"pagewarden.cli.{name}")
+            module.configure(
+                subparsers.add_parser(
+                    name,
+                    help=text,
+                    description=module.HELP,
+                    epilog=module.EPILOG,
+                    formatter_class=argparse.RawDescriptionHelpFormatter,
+                    allow_abbrev=False,
+                )
+            )
+        else:
+            subparsers.add_parser(name, help=text, add_help=False)
+    args = parser.parse_args(argv)
+    try:
+        status = modules[args.command].run(args)
+        sys.stdout.flush()
+    except PagewardenError as error:
+        print(f"pagewarden {args.command}: {error}", file=sys.stderr)
+        return error.exit_status
+    return ExitStatus(status)
+
+
+def entry_point() -> None:
+    """Installed as `pagewarden`."""
+    try:
+        status = int(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("pagewarden: interrupted", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:
+        # The reader (head, less) went away: not an error of ours. Standard output must not be flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    sys.exit(status)

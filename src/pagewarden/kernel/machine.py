@@ -1,0 +1,173 @@
+"""The state of one machine that the formulas work on, taken from a snapshot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pagewarden.errors import ModelError
+from pagewarden.kernel.fit import Fit, Settings, find_fit, printed_marks
+from pagewarden.kernel.min_free import (
+    HugePageReserve,
+    calculate_min_free_kbytes,
+    huge_pages_want_reserve,
+    nr_free_buffer_pages,
+    set_recommended_min_free_kbytes,
+)
+from pagewarden.kernel.rules import KernelRules, rules_for
+from pagewarden.kernel.version import KernelVersion, parse_version
+from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks
+from pagewarden.procfs.types import HugePages, Node, Snapshot, Zone
+
+MIN_FREE = "vm.min_free_kbytes"
+SCALE_FACTOR = "vm.watermark_scale_factor"
+RATIO = "vm.lowmem_reserve_ratio"
+EXTRA_FREE = "vm.extra_free_kbytes"
+RECLAIM_MODE = "vm.zone_reclaim_mode"
+HUGE_SWITCH = "transparent_hugepage"
+
+NEWEST = (7, 2, 0)
+"""Taken where the release is not known."""
+
+_PAGEBLOCK_PAGES = {("ppc64", 65536): 32, ("s390x", 4096): 256}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Facts and rules of one machine, ready for the formulas.
+
+    :ivar marks: per zone as printed, boost included, in the order of `zones`.
+    :ivar pageblock_pages: pages of a page block, and whether that was read or taken from the architecture.
+    """
+
+    version: KernelVersion | None
+    rules: KernelRules
+    page_size: int
+    nodes: tuple[Node, ...]
+    fit: Fit
+    sysctls: Mapping[str, str]
+    huge_pages: HugePages | None
+    pageblock_pages: int
+    pageblock_read: bool
+
+    @property
+    def zones(self) -> tuple[Zone, ...]:
+        """All zones of all nodes, in the order the kernel prints them."""
+        return tuple(zone for node in self.nodes for zone in node.zones)
+
+    @property
+    def marks(self) -> tuple[Marks, ...]:
+        """Each zone's marks as printed, boost included."""
+        return tuple(printed_marks(zone) for zone in self.zones)
+
+    @property
+    def version_numbers(self) -> tuple[int, int, int]:
+        """The release's numbers, the newest known where there is none."""
+        return self.version.numbers if self.version else NEWEST
+
+    @property
+    def huge_pages_on(self) -> bool:
+        """Whether khugepaged asks for its reserve now."""
+        return (
+            self.rules.min_free.huge_pages
+            and self.huge_pages is not None
+            and huge_pages_want_reserve(self.huge_pages, self.version_numbers)
+        )
+
+
+def machine_of(snapshot: Snapshot) -> Machine:
+    """Take a machine's state from a snapshot, with the variants that fit it.
+
+    :raises ModelError: where the snapshot has no zones or a setting is not what this kernel prints.
+    """
+    if not snapshot.nodes:
+        raise ModelError(f"{snapshot.source}: no zones: proc/zoneinfo is needed for this")
+    version = parse_version(snapshot.banner or snapshot.kernel or "")
+    settings = Settings(
+        min_free_kbytes=_integer(snapshot, MIN_FREE),
+        watermark_scale_factor=_integer(snapshot, SCALE_FACTOR),
+        lowmem_reserve_ratio=_integers(snapshot, RATIO),
+        extra_free_kbytes=_integer(snapshot, EXTRA_FREE),
+    )
+    fit = find_fit(snapshot.nodes, settings, rules_for(version), snapshot.page_size)
+    pageblock, read = _pageblock_pages(snapshot)
+    return Machine(
+        version=version,
+        rules=fit.rules,
+        page_size=snapshot.page_size,
+        nodes=snapshot.nodes,
+        fit=fit,
+        sysctls=snapshot.sysctls,
+        huge_pages=snapshot.huge_pages,
+        pageblock_pages=pageblock,
+        pageblock_read=read,
+    )
+
+
+def _integers(snapshot: Snapshot, key: str) -> tuple[int, ...] | None:
+    text = snapshot.sysctls.get(key)
+    if text is None:
+        return None
+    try:
+        return tuple(int(word) for word in text.split())
+    except ValueError:
+        raise ModelError(f"{snapshot.source}: {key}: expected integers, found '{text[:60]}'") from None
+
+
+def _integer(snapshot: Snapshot, key: str) -> int | None:
+    values = _integers(snapshot, key)
+    if values is None:
+        return None
+    if len(values) != 1:
+        raise ModelError(f"{snapshot.source}: {key}: expected one integer, found '{snapshot.sysctls[key][:60]}'")
+    return values[0]
+
+
+def _pageblock_pages(snapshot: Snapshot) -> tuple[int, bool]:
+    # Read where possible; else the size of a huge page, which is what a page block is on kernels with hugetlbfs.
+    if snapshot.pagetypes is not None:
+        return snapshot.pagetypes.pageblock_pages, True
+    if snapshot.huge_pages is not None and snapshot.huge_pages.pmd_size_bytes:
+        return snapshot.huge_pages.pmd_size_bytes // snapshot.page_size, True
+    if snapshot.arch is not None:
+        for (arch, page_size), pages in _PAGEBLOCK_PAGES.items():
+            if snapshot.arch.startswith(arch) and snapshot.page_size == page_size:
+                return pages, False
+    # A table page of eight-byte entries maps this many pages (4-byte entries on 32-bit x86 without PAE: 1024).
+    return snapshot.page_size // 8, False
+
+
+@dataclass(frozen=True, slots=True)
+class MinFreeDefault:
+    """What the kernel would choose for vm.min_free_kbytes on this machine as it is now, in kB.
+
+    :ivar lowmem_formula_kb: the square-root rule as at boot, when no mark is set yet.
+    :ivar huge: khugepaged's recommendation with the marks of that value in force; None where huge pages do not ask.
+    """
+
+    lowmem_pages: int
+    lowmem_formula_kb: int
+    huge: HugePageReserve | None
+
+    @property
+    def effective_kb(self) -> int:
+        """The larger of the two."""
+        return max(self.lowmem_formula_kb, self.huge.recommended_kb if self.huge else 0)
+
+
+def default_min_free(machine: Machine) -> MinFreeDefault:
+    """Rebuild the boot sequence: the square-root rule, the marks that follow from it, then khugepaged.
+
+    Kernel: init_per_zone_wmark_min() at postcore_initcall, hugepage_init() at subsys_initcall.
+    """
+    rules = machine.rules
+    zones = machine.zones
+    lowmem = nr_free_buffer_pages(zones, [0] * len(zones), rules.min_free)
+    formula = calculate_min_free_kbytes(lowmem, machine.page_size, rules.min_free)
+    huge = None
+    if machine.huge_pages_on:
+        scale = machine.sysctls.get(SCALE_FACTOR)
+        marks = setup_per_zone_wmarks(
+            zones, formula, int(scale) if scale else None, rules.watermarks, machine.page_size
+        )
+        left = nr_free_buffer_pages(zones, [m.high_pages for m in marks], rules.min_free)
+        huge = set_recommended_min_free_kbytes(zones, left, machine.pageblock_pages, machine.page_size, rules.min_free)
+    return MinFreeDefault(lowmem, formula, huge)

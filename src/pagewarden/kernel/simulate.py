@@ -1,0 +1,364 @@
+"""What a write to a vm setting, or to the huge-page switch, would do to every zone.
+
+The pure twin of the kernel's handlers: which values they take, which of them compute the marks or the reserves anew,
+and from what. Nothing is written.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pagewarden.errors import ModelError
+from pagewarden.kernel.fit import predict_protection
+from pagewarden.kernel.lowmem_reserve import default_ratio, effective_ratio, totalreserve_pages
+from pagewarden.kernel.machine import (
+    EXTRA_FREE,
+    HUGE_SWITCH,
+    MIN_FREE,
+    RATIO,
+    RECLAIM_MODE,
+    SCALE_FACTOR,
+    Machine,
+    default_min_free,
+)
+from pagewarden.kernel.min_free import (
+    calculate_min_free_kbytes,
+    nr_free_buffer_pages,
+    set_recommended_min_free_kbytes,
+    square_root_kb,
+)
+from pagewarden.kernel.sysctl_write import INT_MAX, parse_integers, write_vector
+from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks
+
+BOOST_FACTOR = "vm.watermark_boost_factor"
+HUGE_WORDS = ("always", "madvise", "never")
+
+NEVER_WRITTEN = -1
+"""Kernel: user_min_free_kbytes before anybody writes the setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write: a key ("vm.min_free_kbytes" or "transparent_hugepage") and the text written to it."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A write the kernel refuses. :ivar error: name of the errno, "ENOENT" where the kernel has no such setting."""
+
+    key: str
+    text: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneState:
+    """One zone's marks (as printed) and reserves at one moment, in pages."""
+
+    node: int
+    zone: str
+    marks: Marks
+    protection_pages: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The machine before and after the writes.
+
+    :ivar sysctls: every vm setting of the snapshot with its value afterwards, and transparent_hugepage where known.
+    :ivar totalreserve_pages: before and after; the difference is what the change costs.
+    :ivar assumptions: what had to be taken for granted.
+    """
+
+    machine: Machine
+    before: tuple[ZoneState, ...]
+    after: tuple[ZoneState, ...]
+    sysctls: Mapping[str, str]
+    refusals: tuple[Refusal, ...]
+    totalreserve_pages: tuple[int, int]
+    low_sum_pages: tuple[int, int]
+    assumptions: tuple[str, ...]
+
+    @property
+    def cost_bytes(self) -> int:
+        """Memory withdrawn from ordinary use (growth of totalreserve_pages); negative where memory is given back."""
+        before, after = self.totalreserve_pages
+        return (after - before) * self.machine.page_size
+
+
+@dataclass(slots=True)
+class _State:
+    # The kernel variables a write can change. Private to this module: everything handed out is frozen.
+    machine: Machine
+    marks: list[Marks]
+    protection: list[tuple[int, ...] | None]
+    sysctls: dict[str, str]
+    user_min_free_kbytes: int
+    huge_word: str | None
+    assumptions: list[str] = field(default_factory=list)
+
+    def integer(self, key: str) -> int | None:
+        text = self.sysctls.get(key)
+        return None if text is None else int(text)
+
+    def min_free(self) -> int:
+        value = self.integer(MIN_FREE)
+        value = self.machine.fit.min_free_kbytes if value is None else value
+        if value is None:
+            raise ModelError(f"{MIN_FREE} is not in this capture and the marks do not tell it")
+        return value
+
+
+def simulate(machine: Machine, writes: Sequence[Write], written_by_user: int | None = None) -> Simulation:
+    """Perform the writes in order on a copy of the machine's state.
+
+    :param written_by_user: the value somebody is known to have written to vm.min_free_kbytes (sysctl.d, kernel command
+        line); None where nothing is known. It matters when the kernel computes its own value again.
+    :raises ModelError: where a setting that is needed is not in the capture.
+    """
+    state = _start(machine, written_by_user)
+    before = _zone_states(state)
+    refusals = []
+    for write in writes:
+        error = _write(state, write)
+        if error is not None:
+            refusals.append(Refusal(write.key, write.text, error))
+    after = _zone_states(state)
+    sysctls = dict(state.sysctls)
+    if state.huge_word is not None:
+        sysctls[HUGE_SWITCH] = state.huge_word
+    return Simulation(
+        machine=machine,
+        before=before,
+        after=after,
+        sysctls=sysctls,
+        refusals=tuple(refusals),
+        totalreserve_pages=(_totalreserve(machine, before), _totalreserve(machine, after)),
+        low_sum_pages=(sum(s.marks.low_pages for s in before), sum(s.marks.low_pages for s in after)),
+        assumptions=tuple(dict.fromkeys(state.assumptions)),
+    )
+
+
+def _start(machine: Machine, written_by_user: int | None) -> _State:
+    state = _State(
+        machine=machine,
+        marks=list(machine.marks),
+        protection=[zone.protection_pages for zone in machine.zones],
+        sysctls=dict(machine.sysctls),
+        user_min_free_kbytes=NEVER_WRITTEN,
+        huge_word=machine.huge_pages.enabled if machine.huge_pages else None,
+    )
+    if machine.fit.inferred and machine.fit.min_free_kbytes is not None:
+        state.assumptions.append(
+            f"{MIN_FREE} is not in this capture; {machine.fit.min_free_kbytes} was inferred from the min marks"
+        )
+    state.user_min_free_kbytes = _user_value(state, written_by_user)
+    return state
+
+
+def _user_value(state: _State, written_by_user: int | None) -> int:
+    # user_min_free_kbytes cannot be read. A value the kernel would not have chosen must have been written.
+    if written_by_user is not None:
+        return written_by_user
+    value = state.integer(MIN_FREE)
+    if value is None or is_kernel_made(state.machine, value):
+        return NEVER_WRITTEN
+    return value
+
+
+def is_kernel_made(machine: Machine, min_free_kbytes: int) -> bool:
+    """Whether the kernel itself may have chosen this value, at boot or since.
+
+    The square-root rule gave at most today's boot value, and less where fewer pages were managed then or marks were
+    already set (at most a few percent of low memory, so a tenth of the root is generous); khugepaged gave its
+    uncapped sum, or a twentieth of low memory, likewise of an earlier count.
+    """
+    default = default_min_free(machine)
+    root = default.lowmem_formula_kb
+    if root * 9 // 10 <= min_free_kbytes <= root:
+        return True
+    if not machine.rules.min_free.huge_pages:
+        return False
+    zones = machine.zones
+    huge = default.huge or set_recommended_min_free_kbytes(
+        zones, default.lowmem_pages, machine.pageblock_pages, machine.page_size, machine.rules.min_free
+    )
+    if huge.wanted_kb <= huge.cap_kb:
+        return min_free_kbytes == huge.wanted_kb
+    return huge.cap_kb * 9 // 10 <= min_free_kbytes <= default.lowmem_pages * (machine.page_size // 1024) // 20
+
+
+def _write(state: _State, write: Write) -> str | None:
+    if write.key == HUGE_SWITCH:
+        return _write_huge_switch(state, write.text)
+    if write.key not in state.sysctls:
+        return "ENOENT"
+    handler = _HANDLERS.get(write.key, _write_plain)
+    return handler(state, write.key, write.text)
+
+
+def _write_scalar(state: _State, key: str, text: str, low: int | None, high: int | None) -> str | None:
+    taken = parse_integers(text, 1, low, high)
+    if taken.values:
+        state.sysctls[key] = str(taken.values[0])
+    return taken.error
+
+
+def _write_min_free(state: _State, key: str, text: str) -> str | None:
+    checked = state.machine.rules.sysctl.min_free_checked
+    error = _write_scalar(state, key, text, 0 if checked else None, INT_MAX)
+    if checked and error is not None:
+        return error
+    state.user_min_free_kbytes = state.min_free()
+    _set_marks(state)
+    return None
+
+
+def _write_scale_factor(state: _State, key: str, text: str) -> str | None:
+    error = _write_scalar(state, key, text, 1, state.machine.rules.sysctl.scale_factor_max)
+    if error is None:
+        _set_marks(state)
+    return error
+
+
+def _write_extra_free(state: _State, key: str, text: str) -> str | None:
+    error = _write_scalar(state, key, text, 0, INT_MAX)
+    if error is None:
+        _set_marks(state)
+    return error
+
+
+def _write_ratio(state: _State, key: str, text: str) -> str | None:
+    rules = state.machine.rules
+    old = tuple(int(word) for word in state.sysctls[key].split())
+    new, error = write_vector(old, text, strict=rules.sysctl.ratio_strict)
+    if error is not None:
+        return error
+    ratio = effective_ratio(new, rules.reserve)
+    state.sysctls[key] = " ".join(map(str, ratio))
+    if state.machine.fit.layout is None:
+        raise ModelError("the zones of this machine cannot be placed, so its reserves cannot be predicted")
+    predicted = predict_protection(state.machine.nodes, state.machine.fit.layout, ratio, rules.reserve)
+    state.protection = [
+        None if zone.protection_pages is None else predicted[zone.node, zone.name] for zone in state.machine.zones
+    ]
+    return None
+
+
+def _write_reclaim_mode(state: _State, key: str, text: str) -> str | None:
+    return _write_scalar(state, key, text, None if state.machine.rules.sysctl.reclaim_mode_signed else 0, INT_MAX)
+
+
+def _write_percent(state: _State, key: str, text: str) -> str | None:
+    return _write_scalar(state, key, text, 0, 100)
+
+
+def _write_plain(state: _State, key: str, text: str) -> str | None:
+    return _write_scalar(state, key, text, 0, INT_MAX)
+
+
+def _write_thousand(state: _State, key: str, text: str) -> str | None:
+    return _write_scalar(state, key, text, 0, 1000)
+
+
+def _write_flag(state: _State, key: str, text: str) -> str | None:
+    return _write_scalar(state, key, text, 0, 1)
+
+
+_HANDLERS: Mapping[str, Callable[[_State, str, str], str | None]] = {
+    MIN_FREE: _write_min_free,
+    SCALE_FACTOR: _write_scale_factor,
+    EXTRA_FREE: _write_extra_free,
+    RATIO: _write_ratio,
+    RECLAIM_MODE: _write_reclaim_mode,
+    "vm.min_unmapped_ratio": _write_percent,
+    "vm.min_slab_ratio": _write_percent,
+    "vm.compaction_proactiveness": _write_percent,
+    "vm.extfrag_threshold": _write_thousand,
+    "vm.defrag_mode": _write_flag,
+}
+
+
+def _write_huge_switch(state: _State, text: str) -> str | None:
+    machine = state.machine
+    if machine.huge_pages is None:
+        return "ENOENT"
+    if text not in HUGE_WORDS:
+        return "EINVAL"
+    state.huge_word = text
+    state.machine = machine = replace(machine, huge_pages=replace(machine.huge_pages, enabled=text))
+    rules = machine.rules.min_free
+    if machine.huge_pages_on:
+        lowmem = nr_free_buffer_pages(machine.zones, [m.high_pages for m in state.marks], rules)
+        huge = set_recommended_min_free_kbytes(machine.zones, lowmem, machine.pageblock_pages, machine.page_size, rules)
+        if not machine.pageblock_read:
+            state.assumptions.append(f"a page block is {machine.pageblock_pages} pages (not in this capture)")
+        if huge.recommended_kb > state.min_free():
+            state.sysctls[MIN_FREE] = str(huge.recommended_kb)
+        _set_marks(state)
+    elif rules.huge_restores:
+        _recalculate_min_free(state)
+        _set_marks(state)
+    return None
+
+
+def _recalculate_min_free(state: _State) -> None:
+    # Kernel: calculate_min_free_kbytes(). The comparison with the user's value takes the number before its clamps.
+    machine = state.machine
+    lowmem = nr_free_buffer_pages(machine.zones, [m.high_pages for m in state.marks], machine.rules.min_free)
+    if square_root_kb(lowmem, machine.page_size) > state.user_min_free_kbytes:
+        state.sysctls[MIN_FREE] = str(calculate_min_free_kbytes(lowmem, machine.page_size, machine.rules.min_free))
+    if state.user_min_free_kbytes == NEVER_WRITTEN:
+        state.assumptions.append(f"{MIN_FREE} was never written by hand since boot")
+
+
+def _set_marks(state: _State) -> None:
+    # A recomputation clears every boost, so these are the marks as printed afterwards.
+    machine = state.machine
+    extra = state.integer(EXTRA_FREE)
+    state.marks = list(
+        setup_per_zone_wmarks(
+            machine.zones,
+            state.min_free(),
+            state.integer(SCALE_FACTOR),
+            machine.rules.watermarks,
+            machine.page_size,
+            machine.fit.extra_free_kbytes if extra is None else extra,
+        )
+    )
+
+
+def _zone_states(state: _State) -> tuple[ZoneState, ...]:
+    return tuple(
+        ZoneState(zone.node, zone.name, _as_printed(marks, zone.promo_pages), protection)
+        for zone, marks, protection in zip(state.machine.zones, state.marks, state.protection, strict=True)
+    )
+
+
+def _as_printed(marks: Marks, printed_promo: int | None) -> Marks:
+    return marks if printed_promo is not None else replace(marks, promo_pages=None)
+
+
+def _totalreserve(machine: Machine, states: Sequence[ZoneState]) -> int:
+    return totalreserve_pages(
+        machine.zones,
+        [state.marks.high_pages for state in states],
+        [state.protection_pages for state in states],
+        machine.rules.watermarks.size,
+    )
+
+
+def default_settings(machine: Machine) -> dict[str, str]:
+    """What the kernel itself would have chosen for each setting of this machine, as it prints them.
+
+    Settings whose default depends on nothing we can see are left out.
+    """
+    defaults = {MIN_FREE: str(default_min_free(machine).effective_kb)}
+    if machine.fit.layout is not None:
+        defaults[RATIO] = " ".join(map(str, default_ratio(machine.fit.layout, machine.rules.reserve)))
+    fixed = {SCALE_FACTOR: "10", BOOST_FACTOR: "15000", "vm.min_unmapped_ratio": "1", "vm.min_slab_ratio": "5"}
+    fixed |= {"vm.compaction_proactiveness": "20", "vm.extfrag_threshold": "500", "vm.vfs_cache_pressure": "100"}
+    fixed |= {"vm.swappiness": "60", EXTRA_FREE: "0", "vm.defrag_mode": "0"}
+    return defaults | {key: value for key, value in fixed.items() if key in machine.sysctls}
