@@ -112,7 +112,9 @@ class SysctlAssignment:
     :ivar key: dotted, for example "vm.min_free_kbytes".
     :ivar source: file as seen on the machine ("/etc/sysctl.d/90-db.conf") or "kernel command line".
     :ivar line_number: 1-based; 0 for the command line.
-    :ivar overridden: a later assignment of the same key wins over this one.
+    :ivar overridden: another assignment of the same key wins over this one.
+    :ivar needs_procps: stands in an /etc/sysctl.conf that no sysctl.d folder links to, on a machine that boots with
+        systemd: only `sysctl -p` or `sysctl --system` reads it.
     """
 
     key: str
@@ -120,6 +122,7 @@ class SysctlAssignment:
     source: str
     line_number: int
     overridden: bool = False
+    needs_procps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,8 @@ class Snapshot:
     :ivar meminfo_kb: field -> kB (fields without a unit, such as HugePages_Total, hold their plain number).
     :ivar distances: node -> row of the distance table in node order (`nodeN/distance`).
     :ivar cpu_nodes: nodes that have CPUs; None where not known.
-    :ivar assignments: every assignment of a vm.* key in sysctl.d files, /etc/sysctl.conf and on the kernel command line,
-        in the order in which systemd-sysctl applies them.
+    :ivar assignments: every assignment of a vm.* key on the kernel command line, in sysctl.d files and in
+        /etc/sysctl.conf, in the order in which they are applied.
     :ivar absent: path -> reason, for each file that was looked for and could not be used.
     :ivar torn: why the files cannot be of one instant (empty: nothing seen).
     """
