@@ -1,92 +1,97 @@
 """`/proc/pagetypeinfo`: free blocks and page blocks by migrate type (2.6.24 and later; root only since 5.4)."""
 
 import re
-from collections.abc import Iterable
 
 from pagewarden.errors import ParseError
 from pagewarden.procfs.fields import check_text, numbered_lines, parse_unsigned
 from pagewarden.procfs.types import PageTypeInfo
 
-_ORDER = re.compile(r"Page block order: *([0-9]{1,3})")
-_PAGES = re.compile(r"Pages per block: *([0-9]{1,10})")
+_HEADING = re.compile(r"(Page block order|Pages per block): *([0-9]{1,10})")
 _FREE_TITLE = re.compile(r"Free pages count per migrate type at order((?: +[0-9]{1,3})+)")
 _FREE_ROW = re.compile(r"Node +([0-9]{1,9}), zone +(\S+), type +(\S+)((?: +>?[0-9]{1,20})*)")
 _TABLE_TITLE = re.compile(r"Number of (blocks|mixed blocks) +(?:type +)?([A-Za-z][A-Za-z ]*)")
 _TABLE_ROW = re.compile(r"Node +([0-9]{1,9}), zone +(\S+)((?: +[0-9]{1,20})+)")
 
-_Lines = list[tuple[int, str]]
+_EXPECTED_FREE = "'Node N, zone NAME, type TYPE' and {} counts"
+_EXPECTED_ROW = "'Node N, zone NAME' and {} counts"
 
 
 def parse_pagetypeinfo(text: str, path: str = "/proc/pagetypeinfo") -> PageTypeInfo:
     """Read the free blocks by type and order, and how many page blocks each type owns.
 
     A count cut off by the kernel (`>100000`, since 5.4) is kept as its lower bound and named in `truncated`. The
-    table of mixed blocks (page_owner) is not kept.
+    table of mixed blocks (page_owner) is not kept. With several nodes the whole file repeats for each.
 
     :raises ParseError: not a pagetypeinfo, or a row that does not fit its table.
 
     Kernel: mm/vmstat.c:pagetypeinfo_show(), since 2.6.24
     """
-    text = check_text(text, path, "'Page block order: N'")
-    lines = [(number, line.strip()) for number, line in numbered_lines(text)]
-    order, pages = (_heading(lines, at, pattern, path) for at, pattern in enumerate((_ORDER, _PAGES)))
-    orders = _count_orders(lines, path)
-    tables = next((at for at, (_, line) in enumerate(lines) if line.startswith("Number of ")), len(lines))
-    free, truncated = _free_rows(lines[3:tables], orders, path)
-    return PageTypeInfo(order, pages, free, truncated, _block_tables(lines[tables:], path))
+    reader = _Reader(path)
+    for number, line in numbered_lines(check_text(text, path, "'Page block order: N'")):
+        reader.take(number, line.strip())
+    return reader.finish()
 
 
-def _heading(lines: _Lines, at: int, pattern: re.Pattern[str], path: str) -> int:
-    """Read one of the two lines at the top."""
-    number, line = lines[at] if at < len(lines) else (lines[-1][0], "")
-    match = pattern.fullmatch(line)
-    if match is None:
-        raise ParseError(path, number, line, f"'{pattern.pattern.partition(':')[0]}: N'")
-    return int(match[1])
+class _Reader:
+    """What was read so far, and which table the next line belongs to."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.headings: dict[str, int] = {}
+        self.free: dict[tuple[int, str, str], tuple[int, ...]] = {}
+        self.truncated: set[tuple[int, str, str, int]] = set()
+        self.blocks: dict[tuple[int, str], dict[str, int]] = {}
+        self.table: str | None = None
+        self.types: list[str] = []
+        self.orders = 0
 
-def _count_orders(lines: _Lines, path: str) -> int:
-    """Count the columns named in the title of the first table."""
-    number, line = lines[2] if len(lines) > 2 else (lines[-1][0], "")
-    match = _FREE_TITLE.fullmatch(line)
-    if match is None:
-        raise ParseError(path, number, line, "'Free pages count per migrate type at order 0 1 2 ...'")
-    return len(match[1].split())
+    def take(self, number: int, line: str) -> None:
+        """Read one line."""
+        heading, title = _HEADING.fullmatch(line), _TABLE_TITLE.fullmatch(line)
+        free_title = _FREE_TITLE.fullmatch(line)
+        if heading is not None:
+            value = int(heading[2])
+            if self.headings.setdefault(heading[1], value) != value:
+                raise ParseError(self.path, number, line, f"the same '{heading[1]}' for every node")
+        elif free_title is not None:
+            self.table, self.orders = "free", len(free_title[1].split())
+        elif title is not None:
+            self.table, self.types = title[1], title[2].split()
+        elif self.table == "free":
+            self._take_free(number, line)
+        elif self.table is not None:
+            self._take_blocks(number, line)
+        else:
+            raise ParseError(self.path, number, line, "'Page block order: N'")
 
-
-def _free_rows(
-    lines: _Lines, orders: int, path: str
-) -> tuple[dict[tuple[int, str, str], tuple[int, ...]], frozenset[tuple[int, str, str, int]]]:
-    """Read `Node 0, zone DMA, type Unmovable 1 0 ...` rows."""
-    free: dict[tuple[int, str, str], tuple[int, ...]] = {}
-    truncated: set[tuple[int, str, str, int]] = set()
-    for number, line in lines:
+    def _take_free(self, number: int, line: str) -> None:
+        """Read `Node 0, zone DMA, type Unmovable 1 0 ...`."""
         row = _FREE_ROW.fullmatch(line)
         counts = row[4].split() if row else []
-        if row is None or len(counts) != orders:
-            raise ParseError(path, number, line, f"'Node N, zone NAME, type TYPE' and {orders} counts")
+        if row is None or len(counts) != self.orders:
+            raise ParseError(self.path, number, line, _EXPECTED_FREE.format(self.orders))
         key = int(row[1]), row[2], row[3]
-        if key in free:
-            raise ParseError(path, number, line, "each type of a zone once")
-        truncated.update((*key, order) for order, count in enumerate(counts) if count.startswith(">"))
-        free[key] = tuple(parse_unsigned(count.lstrip(">"), path, number, line) for count in counts)
-    return free, frozenset(truncated)
+        if key in self.free:
+            raise ParseError(self.path, number, line, "each type of a zone once")
+        self.truncated.update((*key, order) for order, count in enumerate(counts) if count.startswith(">"))
+        self.free[key] = tuple(parse_unsigned(count.lstrip(">"), self.path, number, line) for count in counts)
 
-
-def _block_tables(lines: Iterable[tuple[int, str]], path: str) -> dict[tuple[int, str], dict[str, int]]:
-    """Read the table of page blocks by type; the one of mixed blocks is stepped over."""
-    blocks: dict[tuple[int, str], dict[str, int]] = {}
-    types: list[str] = []
-    wanted = False
-    for number, line in lines:
-        title = _TABLE_TITLE.fullmatch(line)
-        if title is not None:
-            wanted, types = title[1] == "blocks", title[2].split()
-            continue
+    def _take_blocks(self, number: int, line: str) -> None:
+        """Read `Node 0, zone DMA 1 7 0 ...`; rows of the table of mixed blocks are checked and dropped."""
         row = _TABLE_ROW.fullmatch(line)
-        if row is None or len(row[3].split()) != len(types):
-            raise ParseError(path, number, line, f"'Node N, zone NAME' and {len(types)} counts")
-        if wanted:
-            counts = [parse_unsigned(token, path, number, line) for token in row[3].split()]
-            blocks[int(row[1]), row[2]] = dict(zip(types, counts, strict=True))
-    return blocks
+        counts = row[3].split() if row else []
+        if row is None or len(counts) != len(self.types):
+            raise ParseError(self.path, number, line, _EXPECTED_ROW.format(len(self.types)))
+        values = [parse_unsigned(token, self.path, number, line) for token in counts]
+        if self.table == "blocks":
+            self.blocks[int(row[1]), row[2]] = dict(zip(self.types, values, strict=True))
+
+    def finish(self) -> PageTypeInfo:
+        """Give the whole."""
+        for name in ("Page block order", "Pages per block"):
+            if name not in self.headings:
+                raise ParseError(self.path, 0, "", f"'{name}: N'")
+        if not self.free:
+            raise ParseError(self.path, 0, "", "rows of free pages by migrate type (the file is cut)")
+        order, pages = self.headings["Page block order"], self.headings["Pages per block"]
+        return PageTypeInfo(order, pages, self.free, frozenset(self.truncated), self.blocks)
