@@ -21,3 +21,10 @@ def human_bytes(count: int) -> str:
             return f"{sign}{text.removesuffix('.0')} {unit}"
         size /= 1024
     raise AssertionError("unreachable")
+
+
+def human_count(count: int) -> str:
+    """Write a count in at most four characters: `9999`, `12k`, `3M`."""
+    if count < 10_000:
+        return str(count)
+    return f"{count // 1000}k" if count < 1_000_000 else f"{count // 1_000_000}M"

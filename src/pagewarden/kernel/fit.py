@@ -10,7 +10,7 @@ min_free_kbytes add up to it (each rounded down once), and the gaps follow from 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 from pagewarden.kernel.lowmem_reserve import default_ratio, setup_per_zone_lowmem_reserve
 from pagewarden.kernel.rules import Gap, KernelRules, ReserveRules, Size, WatermarkRules
@@ -322,7 +322,7 @@ def _reserve_is_stale(nodes: Sequence[Node], differences: Sequence[Difference]) 
         for zone in node.zones
     }
     rows = [zone.protection_pages or () for node in nodes for zone in node.zones]
-    rising = all(a <= b for row in rows for a, b in zip(row, row[1:], strict=False))
+    rising = all(a <= b for row in rows for a, b in pairwise(row))
     return rising and all(d.predicted > 0 and d.printed <= d.predicted * spans[d.node, d.zone] + 1 for d in differences)
 
 
@@ -353,7 +353,8 @@ def _reasons(
         )
     for node, zone in dict.fromkeys((d.node, d.zone) for d in reserve):
         yield f"node {node} {zone}: " + (
-            "protection dates from an earlier count of managed pages; the next access to vm.lowmem_reserve_ratio renews it"
+            "protection dates from an earlier count of managed pages; "
+            "the next access to vm.lowmem_reserve_ratio renews it"
             if stale_reserve
             else f"protection follows none of the formulas known here (nearest: {reserve_rules.label})"
         )

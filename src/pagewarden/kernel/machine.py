@@ -5,16 +5,10 @@ from dataclasses import dataclass
 
 from pagewarden.errors import ModelError
 from pagewarden.kernel.fit import Fit, Settings, find_fit, printed_marks
-from pagewarden.kernel.min_free import (
-    HugePageReserve,
-    calculate_min_free_kbytes,
-    huge_pages_want_reserve,
-    nr_free_buffer_pages,
-    set_recommended_min_free_kbytes,
-)
+from pagewarden.kernel.min_free import huge_pages_want_reserve
 from pagewarden.kernel.rules import KernelRules, rules_for
 from pagewarden.kernel.version import KernelVersion, parse_version
-from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks
+from pagewarden.kernel.watermarks import Marks
 from pagewarden.procfs.types import HugePages, Node, Snapshot, Zone
 
 MIN_FREE = "vm.min_free_kbytes"
@@ -133,41 +127,3 @@ def _pageblock_pages(snapshot: Snapshot) -> tuple[int, bool]:
                 return pages, False
     # A table page of eight-byte entries maps this many pages (4-byte entries on 32-bit x86 without PAE: 1024).
     return snapshot.page_size // 8, False
-
-
-@dataclass(frozen=True, slots=True)
-class MinFreeDefault:
-    """What the kernel would choose for vm.min_free_kbytes on this machine as it is now, in kB.
-
-    :ivar lowmem_formula_kb: the square-root rule as at boot, when no mark is set yet.
-    :ivar huge: khugepaged's recommendation with the marks of that value in force; None where huge pages do not ask.
-    """
-
-    lowmem_pages: int
-    lowmem_formula_kb: int
-    huge: HugePageReserve | None
-
-    @property
-    def effective_kb(self) -> int:
-        """The larger of the two."""
-        return max(self.lowmem_formula_kb, self.huge.recommended_kb if self.huge else 0)
-
-
-def default_min_free(machine: Machine) -> MinFreeDefault:
-    """Rebuild the boot sequence: the square-root rule, the marks that follow from it, then khugepaged.
-
-    Kernel: init_per_zone_wmark_min() at postcore_initcall, hugepage_init() at subsys_initcall.
-    """
-    rules = machine.rules
-    zones = machine.zones
-    lowmem = nr_free_buffer_pages(zones, [0] * len(zones), rules.min_free)
-    formula = calculate_min_free_kbytes(lowmem, machine.page_size, rules.min_free)
-    huge = None
-    if machine.huge_pages_on:
-        scale = machine.sysctls.get(SCALE_FACTOR)
-        marks = setup_per_zone_wmarks(
-            zones, formula, int(scale) if scale else None, rules.watermarks, machine.page_size
-        )
-        left = nr_free_buffer_pages(zones, [m.high_pages for m in marks], rules.min_free)
-        huge = set_recommended_min_free_kbytes(zones, left, machine.pageblock_pages, machine.page_size, rules.min_free)
-    return MinFreeDefault(lowmem, formula, huge)

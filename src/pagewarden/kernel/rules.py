@@ -37,13 +37,14 @@ class RatioBelowOne(StrEnum):
 class WatermarkRules:
     """Variant of `__setup_per_zone_wmarks()`.
 
+    3.5 and 3.6 also raised every mark by the zone's CMA pages, which they do not print: a zone with CMA cannot be
+    predicted there and shows as a misfit.
+
     :ivar size: present until 3.8, managed since 3.9 (and Red Hat's 3.10).
     :ivar gap: fractions of min in 2.6.11, quarters until 4.5, scaled since 4.6.
     :ivar movable_special: ZONE_MOVABLE is left out of the split and has a min of its own, as HighMem always had (6.6).
     :ivar promo: a promo mark above high exists (5.18; printed since 6.10 or 6.11).
     :ivar boost: marks are printed and tested with `watermark_boost` added (5.0).
-    :ivar adds_cma: min, low and high were each raised by CMA pages (3.5 and 3.6 only). Those pages are not printed, so a
-        zone with CMA cannot be predicted there.
     """
 
     size: Size
@@ -51,7 +52,6 @@ class WatermarkRules:
     movable_special: bool
     promo: bool
     boost: bool
-    adds_cma: bool = False
 
     @property
     def label(self) -> str:
@@ -86,7 +86,7 @@ class MinFreeRules:
     """Variant of `calculate_min_free_kbytes()` and khugepaged's `set_recommended_min_free_kbytes()`.
 
     :ivar cap_kb: upper clamp of the square-root rule: 65536, 262144 since 5.7 (and Red Hat's 3.10).
-    :ivar keeps_user_value: a value written by a user survives a recomputation unless the kernel's is larger (3.11, el7).
+    :ivar keeps_user_value: a user's value survives a recomputation unless the kernel's is larger (3.11, el7).
     :ivar huge_pages: the huge-page recommendation exists (2.6.38, el6).
     :ivar huge_zones_all: it counts every populated zone; since 4.17 only zones up to Normal.
     :ivar huge_restores: switching huge pages off computes the square-root value again (5.16).
@@ -155,7 +155,6 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             movable_special=at(6, 6),
             promo=at(5, 18),
             boost=at(5, 0),
-            adds_cma=at(3, 5) and not at(3, 7),
         ),
         ReserveRules(
             size=size,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pagewarden.errors import ModelError
+from pagewarden.kernel.defaults import kernel_made
 from pagewarden.kernel.fit import predict_protection
 from pagewarden.kernel.lowmem_reserve import default_ratio, effective_ratio, totalreserve_pages
 from pagewarden.kernel.machine import (
@@ -18,7 +19,6 @@ from pagewarden.kernel.machine import (
     RECLAIM_MODE,
     SCALE_FACTOR,
     Machine,
-    default_min_free,
 )
 from pagewarden.kernel.min_free import (
     calculate_min_free_kbytes,
@@ -29,7 +29,6 @@ from pagewarden.kernel.min_free import (
 from pagewarden.kernel.sysctl_write import INT_MAX, parse_integers, write_vector
 from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks
 
-BOOST_FACTOR = "vm.watermark_boost_factor"
 HUGE_WORDS = ("always", "madvise", "never")
 
 NEVER_WRITTEN = -1
@@ -111,14 +110,14 @@ class _State:
         return value
 
 
-def simulate(machine: Machine, writes: Sequence[Write], written_by_user: int | None = None) -> Simulation:
+def simulate(machine: Machine, writes: Sequence[Write], assigned_min_free: int | None = None) -> Simulation:
     """Perform the writes in order on a copy of the machine's state.
 
-    :param written_by_user: the value somebody is known to have written to vm.min_free_kbytes (sysctl.d, kernel command
-        line); None where nothing is known. It matters when the kernel computes its own value again.
+    :param assigned_min_free: what sysctl.d or the kernel command line assigned to vm.min_free_kbytes at boot, if
+        anything did. It matters where the kernel computes its own value again.
     :raises ModelError: where a setting that is needed is not in the capture.
     """
-    state = _start(machine, written_by_user)
+    state = _start(machine, assigned_min_free)
     before = _zone_states(state)
     refusals = []
     for write in writes:
@@ -141,7 +140,7 @@ def simulate(machine: Machine, writes: Sequence[Write], written_by_user: int | N
     )
 
 
-def _start(machine: Machine, written_by_user: int | None) -> _State:
+def _start(machine: Machine, assigned_min_free: int | None) -> _State:
     state = _State(
         machine=machine,
         marks=list(machine.marks),
@@ -154,49 +153,36 @@ def _start(machine: Machine, written_by_user: int | None) -> _State:
         state.assumptions.append(
             f"{MIN_FREE} is not in this capture; {machine.fit.min_free_kbytes} was inferred from the min marks"
         )
-    state.user_min_free_kbytes = _user_value(state, written_by_user)
+    state.user_min_free_kbytes = _user_value(state, assigned_min_free)
     return state
 
 
-def _user_value(state: _State, written_by_user: int | None) -> int:
-    # user_min_free_kbytes cannot be read. A value the kernel would not have chosen must have been written.
-    if written_by_user is not None:
-        return written_by_user
+def _user_value(state: _State, assigned: int | None) -> int:
+    # user_min_free_kbytes cannot be read. A value the kernel would not have chosen must have been written; one that it
+    # would have chosen may have replaced an assigned one.
     value = state.integer(MIN_FREE)
-    if value is None or is_kernel_made(state.machine, value):
-        return NEVER_WRITTEN
+    if value is None or kernel_made(state.machine, value) is not None:
+        return NEVER_WRITTEN if assigned is None else assigned
     return value
-
-
-def is_kernel_made(machine: Machine, min_free_kbytes: int) -> bool:
-    """Whether the kernel itself may have chosen this value, at boot or since.
-
-    The square-root rule gave at most today's boot value, and less where fewer pages were managed then or marks were
-    already set (at most a few percent of low memory, so a tenth of the root is generous); khugepaged gave its
-    uncapped sum, or a twentieth of low memory, likewise of an earlier count.
-    """
-    default = default_min_free(machine)
-    root = default.lowmem_formula_kb
-    if root * 9 // 10 <= min_free_kbytes <= root:
-        return True
-    if not machine.rules.min_free.huge_pages:
-        return False
-    zones = machine.zones
-    huge = default.huge or set_recommended_min_free_kbytes(
-        zones, default.lowmem_pages, machine.pageblock_pages, machine.page_size, machine.rules.min_free
-    )
-    if huge.wanted_kb <= huge.cap_kb:
-        return min_free_kbytes == huge.wanted_kb
-    return huge.cap_kb * 9 // 10 <= min_free_kbytes <= default.lowmem_pages * (machine.page_size // 1024) // 20
 
 
 def _write(state: _State, write: Write) -> str | None:
     if write.key == HUGE_SWITCH:
         return _write_huge_switch(state, write.text)
-    if write.key not in state.sysctls:
+    if not _exists(state, write.key):
         return "ENOENT"
     handler = _HANDLERS.get(write.key, _write_plain)
     return handler(state, write.key, write.text)
+
+
+def _exists(state: _State, key: str) -> bool:
+    # A capture may hold no settings at all; then the release tells which exist.
+    if key in state.sysctls:
+        return True
+    if MIN_FREE in state.sysctls:
+        return False
+    rules = state.machine.rules.sysctl
+    return key in (MIN_FREE, RATIO) or (key == SCALE_FACTOR and rules.scale_factor_max is not None)
 
 
 def _write_scalar(state: _State, key: str, text: str, low: int | None, high: int | None) -> str | None:
@@ -232,7 +218,7 @@ def _write_extra_free(state: _State, key: str, text: str) -> str | None:
 
 def _write_ratio(state: _State, key: str, text: str) -> str | None:
     rules = state.machine.rules
-    old = tuple(int(word) for word in state.sysctls[key].split())
+    old = _ratio_in_force(state)
     new, error = write_vector(old, text, strict=rules.sysctl.ratio_strict)
     if error is not None:
         return error
@@ -245,6 +231,16 @@ def _write_ratio(state: _State, key: str, text: str) -> str | None:
         None if zone.protection_pages is None else predicted[zone.node, zone.name] for zone in state.machine.zones
     ]
     return None
+
+
+def _ratio_in_force(state: _State) -> tuple[int, ...]:
+    text, layout = state.sysctls.get(RATIO), state.machine.fit.layout
+    if text is not None:
+        return tuple(int(word) for word in text.split())
+    if layout is None:
+        raise ModelError(f"{RATIO} is not in this capture and its zones cannot be placed")
+    state.assumptions.append(f"{RATIO} is not in this capture; the kernel's own values were taken")
+    return default_ratio(layout, state.machine.rules.reserve)
 
 
 def _write_reclaim_mode(state: _State, key: str, text: str) -> str | None:
@@ -279,6 +275,18 @@ _HANDLERS: Mapping[str, Callable[[_State, str, str], str | None]] = {
     "vm.extfrag_threshold": _write_thousand,
     "vm.defrag_mode": _write_flag,
 }
+
+
+KEYS = frozenset(_HANDLERS) | {
+    "vm.dirty_background_ratio",
+    "vm.dirty_ratio",
+    "vm.percpu_pagelist_fraction",
+    "vm.percpu_pagelist_high_fraction",
+    "vm.swappiness",
+    "vm.vfs_cache_pressure",
+    "vm.watermark_boost_factor",
+}
+"""The settings that can be simulated; those without a handler of their own change no zone."""
 
 
 def _write_huge_switch(state: _State, text: str) -> str | None:
@@ -348,17 +356,3 @@ def _totalreserve(machine: Machine, states: Sequence[ZoneState]) -> int:
         [state.protection_pages for state in states],
         machine.rules.watermarks.size,
     )
-
-
-def default_settings(machine: Machine) -> dict[str, str]:
-    """What the kernel itself would have chosen for each setting of this machine, as it prints them.
-
-    Settings whose default depends on nothing we can see are left out.
-    """
-    defaults = {MIN_FREE: str(default_min_free(machine).effective_kb)}
-    if machine.fit.layout is not None:
-        defaults[RATIO] = " ".join(map(str, default_ratio(machine.fit.layout, machine.rules.reserve)))
-    fixed = {SCALE_FACTOR: "10", BOOST_FACTOR: "15000", "vm.min_unmapped_ratio": "1", "vm.min_slab_ratio": "5"}
-    fixed |= {"vm.compaction_proactiveness": "20", "vm.extfrag_threshold": "500", "vm.vfs_cache_pressure": "100"}
-    fixed |= {"vm.swappiness": "60", EXTRA_FREE: "0", "vm.defrag_mode": "0"}
-    return defaults | {key: value for key, value in fixed.items() if key in machine.sysctls}

@@ -1,7 +1,7 @@
 """What the kernel's sysctl handlers make of the bytes written to them: the value taken, or the error.
 
-Kernel: kernel/sysctl.c: proc_get_long(), do_proc_dointvec(), proc_dointvec_minmax(). Read in 5.10 to 7.2 and equal there;
-older releases are assumed to parse alike, except where `SysctlRules` says otherwise.
+Kernel: kernel/sysctl.c: proc_get_long(), do_proc_dointvec(), proc_dointvec_minmax(). Equal to
+the kernels 5.10 to 7.2 that were tried; older ones are assumed to parse alike, except where `SysctlRules` says so.
 """
 
 import re

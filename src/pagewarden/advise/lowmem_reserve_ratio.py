@@ -1,0 +1,196 @@
+"""vm.lowmem_reserve_ratio from a snapshot alone: memory stranded in a lower zone, or a lower zone left unprotected.
+
+The two faults call for opposite changes. A *larger* ratio makes reserves smaller: it frees stranded memory and gives
+up protection. A *smaller* ratio protects a lower zone better and strands more of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pagewarden.advise.effect import predict_effect
+from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.types import Evidence, Finding, Severity
+from pagewarden.kernel.fit import place, predict_protection
+from pagewarden.kernel.lowmem_reserve import default_ratio
+from pagewarden.kernel.machine import RATIO, Machine
+from pagewarden.kernel.simulate import Write
+from pagewarden.kernel.watermarks import zone_size
+from pagewarden.kernel.zones import is_lowmem
+from pagewarden.procfs.types import Snapshot, Zone
+from pagewarden.units import human_bytes
+
+REFERENCE = "docs/settings/lowmem_reserve_ratio.md"
+
+MATTERS_PERCENT = 1
+"""Share of the machine's memory from which stranded or squeezed memory is worth a recommendation."""
+
+DEVICE_ZONES = ("DMA", "DMA32")
+"""Zones kept for devices. A reserve in Normal against HighMem or Movable protects the kernel and strands nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """Memory of one zone that requests for higher zones cannot reach.
+
+    :ivar pages: at most the zone's size: what its reserve against the highest populated zone holds back.
+    :ivar whole: the reserve and the high mark together cover the zone: such requests never get a page of it.
+    """
+
+    zone: Zone
+    pages: int
+    whole: bool
+
+
+def stranded_zones(machine: Machine) -> list[Stranded]:
+    """Per device zone, what its reserve keeps from the requests that could have used the highest zone of its node."""
+    found = []
+    for node in machine.nodes:
+        for zone in node.zones:
+            reserve = max(zone.protection_pages or (0,))
+            size = zone_size(zone, machine.rules.watermarks.size)
+            if zone.name in DEVICE_ZONES and zone.populated and reserve:
+                found.append(Stranded(zone, min(reserve, size), reserve + zone.high_pages >= size))
+    return found
+
+
+def advise_lowmem_reserve_ratio(snapshot: Snapshot, machine: Machine) -> tuple[list[Recommendation], list[Finding]]:
+    """Look for both faults; say which direction would cure the one found."""
+    layout = machine.fit.layout
+    if layout is None or RATIO not in machine.sysctls:
+        return [], []
+    ratio = tuple(int(word) for word in machine.sysctls[RATIO].split())
+    total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
+    stranded = stranded_zones(machine)
+    pages = sum(entry.pages for entry in stranded)
+    if pages * 100 >= total * MATTERS_PERCENT and total:
+        proposal = _unstrand(machine, layout, ratio)
+        if proposal != ratio:
+            return _stranding(snapshot, machine, stranded, proposal, total)
+    squeezed = _squeezed(machine, layout, ratio)
+    if squeezed:
+        return _squeezing(snapshot, machine, squeezed, layout, ratio)
+    return [], _whole_zones(machine, stranded)
+
+
+def _unstrand(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -> tuple[int, ...]:
+    # The kernel's own ratio strands at most 1/256 of what lies above, so going back to it always suffices.
+    default = default_ratio(layout, machine.rules.reserve)
+    return tuple(
+        default[index] if layout[index] in DEVICE_ZONES and 0 < value < default[index] else value
+        for index, value in enumerate(ratio)
+    )
+
+
+def _stranding(
+    snapshot: Snapshot, machine: Machine, stranded: list[Stranded], proposal: tuple[int, ...], total: int
+) -> tuple[list[Recommendation], list[Finding]]:
+    pages = sum(entry.pages for entry in stranded)
+    text = (
+        f"{human_bytes(pages * machine.page_size)} ({100 * pages / total:.1f} % of memory) in "
+        f"{_names(machine, [entry.zone for entry in stranded])} are kept from every request that could have used a "
+        "higher "
+        "zone, and few requests are restricted to these zones. A larger ratio makes the reserve smaller."
+    )
+    evidence = tuple(
+        Evidence(
+            f"{_name(machine, entry.zone)} largest protection, pages",
+            max(entry.zone.protection_pages or (0,)),
+            _ZONEINFO,
+        )
+        for entry in stranded
+    )
+    against = (
+        "Devices that can only use these zones would find less kept for them; watch the log for GFP_DMA32 failures."
+    )
+    recommendation = _recommend(snapshot, machine, proposal, "stranded", text, against, evidence)
+    return [recommendation], [Finding("stranded", Severity.NOTICE, text, evidence)]
+
+
+_ZONEINFO = "/proc/zoneinfo: protection"
+
+
+def _squeezed(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -> list[Zone]:
+    """Lower zones at their low mark while a higher zone of the node has room, with less reserve than by default."""
+    default = predict_protection(
+        machine.nodes, layout, default_ratio(layout, machine.rules.reserve), machine.rules.reserve
+    )
+    found = []
+    for node in machine.nodes:
+        placed = [zone for zone in place(node, layout) if zone is not None and zone.populated]
+        for index, zone in enumerate(placed):
+            weaker = max(zone.protection_pages or (0,)) * 2 < max(default[node.node, zone.name])
+            room_above = any(upper.free_pages > 2 * upper.high_pages for upper in placed[index + 1 :])
+            if is_lowmem(zone) and weaker and room_above and zone.free_pages <= zone.low_pages:
+                found.append(zone)
+    return found
+
+
+def _squeezing(
+    snapshot: Snapshot, machine: Machine, zones: list[Zone], layout: Sequence[str], ratio: tuple[int, ...]
+) -> tuple[list[Recommendation], list[Finding]]:
+    text = (
+        f"{_names(machine, zones)}: free is at the low mark although a higher zone has room, and the reserve against "
+        "requests that could have used it is less than half of the kernel's own. A smaller ratio makes the reserve "
+        "larger."
+    )
+    evidence = tuple(
+        Evidence(f"{_name(machine, zone)} free, pages", zone.free_pages, "/proc/zoneinfo") for zone in zones
+    )
+    default = default_ratio(layout, machine.rules.reserve)
+    proposal = tuple(
+        default[index] if layout[index] in {zone.name for zone in zones} else value for index, value in enumerate(ratio)
+    )
+    if proposal == ratio:
+        return [], [Finding("squeezed", Severity.NOTICE, text, evidence)]
+    against = "What is reserved for the lower zone is lost to everybody else; it makes no memory."
+    recommendation = _recommend(snapshot, machine, proposal, "squeezed", text, against, evidence)
+    return [recommendation], [Finding("squeezed", Severity.WARNING, text, evidence)]
+
+
+def _whole_zones(machine: Machine, stranded: list[Stranded]) -> list[Finding]:
+    whole = [entry.zone for entry in stranded if entry.whole and entry.zone.name != "DMA"]
+    if not whole:
+        return []
+    size = machine.rules.watermarks.size
+    pages = sum(zone_size(zone, size) for zone in whole)
+    total = sum(zone_size(zone, size) for zone in machine.zones)
+    text = (
+        f"{_names(machine, whole)}: all {human_bytes(pages * machine.page_size)} ({100 * pages / total:.2f} % of "
+        "memory) are "
+        "kept for requests restricted to it, as usual on a machine of this size; a larger ratio would free it."
+    )
+    return [Finding("stranded", Severity.INFO, text)]
+
+
+def _recommend(
+    snapshot: Snapshot,
+    machine: Machine,
+    proposal: tuple[int, ...],
+    cause: str,
+    reason: str,
+    against: str,
+    evidence: tuple[Evidence, ...],
+) -> Recommendation:
+    value = " ".join(map(str, proposal))
+    return Recommendation(
+        key=RATIO,
+        current=machine.sysctls[RATIO],
+        recommended=value,
+        cause=cause,
+        reason=reason,
+        against=against,
+        evidence=evidence,
+        effect=predict_effect(snapshot, machine, Write(RATIO, value)),
+        risk=Level.LOW,
+        confidence=Level.HIGH if machine.fit.exact else Level.MEDIUM,
+        auto=False,
+        reference=REFERENCE,
+    )
+
+
+def _name(machine: Machine, zone: Zone) -> str:
+    return f"node {zone.node} {zone.name}" if len(machine.nodes) > 1 else f"zone {zone.name}"
+
+
+def _names(machine: Machine, zones: Sequence[Zone]) -> str:
+    return ", ".join(_name(machine, zone) for zone in zones)

@@ -1,0 +1,94 @@
+"""What advice is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pagewarden.diagnose.types import Evidence, Finding
+from pagewarden.kernel.projection import Projection
+from pagewarden.kernel.simulate import Simulation
+
+
+class Level(StrEnum):
+    """How risky a change is, or how sure we are of it."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Workload(StrEnum):
+    """What the machine is for, where only its administrator knows."""
+
+    GENERAL = "general"
+    DATABASE = "database"
+    FILESERVER = "fileserver"
+    LATENCY = "latency"
+    NUMA_PARTITIONED = "numa-partitioned"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The predicted result of one change alone."""
+
+    simulation: Simulation
+    projection: Projection
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One setting to change: from what to what, why, and what follows.
+
+    :ivar key: a sysctl, "transparent_hugepage", or "action:WORD" for what is not a setting.
+    :ivar current: the value in force; `recommended` likewise as the kernel prints it (every slot of a vector).
+    :ivar against: what would make this recommendation wrong.
+    :ivar auto: whether it may be applied without a person looking at it first.
+    :ivar reference: the page of the setting in the documentation.
+    """
+
+    key: str
+    current: str
+    recommended: str
+    cause: str
+    reason: str
+    against: str
+    evidence: tuple[Evidence, ...]
+    effect: Effect | None
+    risk: Level
+    confidence: Level
+    auto: bool
+    reference: str
+
+    @property
+    def cost_bytes(self) -> int:
+        """Memory withdrawn from ordinary use; negative where some is given back."""
+        return self.effect.simulation.cost_bytes if self.effect else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the kernel would choose for one setting, in the setting's unit; None where a rule does not apply."""
+
+    lowmem_formula: int | None
+    hugepage_formula: int | None
+    effective: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Everything there is to say about one machine.
+
+    :ivar withheld: why no recommendation can be made; empty where the model fits the machine.
+    """
+
+    host: str | None
+    kernel: str
+    defaults: Mapping[str, Defaults]
+    recommendations: tuple[Recommendation, ...]
+    findings: tuple[Finding, ...]
+    withheld: tuple[str, ...]
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing to change and nothing above info: there is nothing to say."""
+        return not self.recommendations and all(finding.severity == "info" for finding in self.findings)

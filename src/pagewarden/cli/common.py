@@ -1,0 +1,62 @@
+"""What the commands that look at a machine share: where it is read from, and how the answer is printed."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pagewarden.errors import ReadError
+from pagewarden.kernel.machine import Machine, machine_of
+from pagewarden.procfs.snapshot import read_snapshot
+from pagewarden.procfs.types import Snapshot
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from pagewarden.report.wire import Document
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    """Add --root: the live machine, or a capture of one."""
+    parser.add_argument(
+        "--root",
+        default="/",
+        metavar="DIR",
+        help="a folder that mirrors /, an extracted sosreport, or an archive made by 'pagewarden capture' "
+        "(default: this machine)",
+    )
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add --format."""
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="json is for programs (default: text)"
+    )
+
+
+def read_machine(root: str) -> tuple[Snapshot, Machine]:
+    """Read a machine and fit the model to it.
+
+    :raises ReadError: where there is no zoneinfo: an answer is never made from half a machine.
+    """
+    snapshot = read_snapshot(root)
+    if not snapshot.nodes:
+        path = "proc/zoneinfo" if root == "/" else f"{root.rstrip('/')}/proc/zoneinfo"
+        raise ReadError(path, "not there; without it nothing can be said about the zones", missing=True)
+    return snapshot, machine_of(snapshot)
+
+
+def print_text(parts: Iterable["RenderableType"]) -> None:
+    """Print a report for people."""
+    from pagewarden.report.console import console
+
+    output = console()
+    for part in parts:
+        output.print(part)
+
+
+def print_json(document: "Document") -> None:
+    """Print a document on one line."""
+    from pagewarden.report.wire import to_json
+
+    sys.stdout.write(to_json(document) + "\n")

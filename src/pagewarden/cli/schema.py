@@ -1,0 +1,39 @@
+"""`pagewarden schema`."""
+
+import argparse
+import json
+import sys
+from importlib import import_module
+
+from pagewarden.errors import ExitStatus
+
+DOCUMENTS = {
+    "advice": ("pagewarden.report.wire", "AdviceDocument"),
+    "simulation": ("pagewarden.report.wire", "SimulationDocument"),
+    "status": ("pagewarden.report.wire", "Status"),
+}
+"""Name -> where the pydantic model of the document lives."""
+
+HELP = "Print the JSON Schema of a document that the other commands print with --format json."
+
+EPILOG = """\
+examples:
+  pagewarden schema status
+  pagewarden schema advice > advice.schema.json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "name", choices=sorted(DOCUMENTS), metavar="NAME", help=f"one of: {', '.join(sorted(DOCUMENTS))}"
+    )
+
+
+def run(args: argparse.Namespace) -> ExitStatus:
+    """Print the schema."""
+    module, name = DOCUMENTS[args.name]
+    model = getattr(import_module(module), name)
+    json.dump(model.model_json_schema(mode="serialization"), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+    return ExitStatus.DONE

@@ -1,0 +1,84 @@
+"""`pagewarden advise` for people."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from pagewarden.advise.types import Advice, Effect, Recommendation
+from pagewarden.diagnose.types import Evidence, Finding, Severity
+from pagewarden.report.simulation import render_simulation
+
+_STYLE = {
+    Severity.INFO: "dim",
+    Severity.NOTICE: "yellow",
+    Severity.WARNING: "bold yellow",
+    Severity.CRITICAL: "bold red",
+}
+
+
+def render_advice(advice: Advice) -> Iterator[RenderableType]:
+    """Lay out the advice: what to change first, then what was found, then that nothing was where nothing was."""
+    name = advice.host or "this machine"
+    if advice.recommendations:
+        count = len(advice.recommendations)
+        yield Text(
+            f"{count} change{'s' if count > 1 else ''} recommended for {name} (Linux {advice.kernel})", style="bold"
+        )
+    elif advice.quiet:
+        yield Text(f"Nothing to change on {name} (Linux {advice.kernel}).", style="bold green")
+    else:
+        yield Text(f"No change is recommended for {name} (Linux {advice.kernel}).", style="bold")
+    for number, recommendation in enumerate(advice.recommendations, 1):
+        yield ""
+        yield from _recommendation(number, recommendation)
+    explained = {recommendation.cause for recommendation in advice.recommendations}
+    others = [finding for finding in advice.findings if finding.cause not in explained]
+    if others:
+        yield ""
+        yield Text("Also seen", style="bold")
+    for finding in others:
+        yield _finding(finding)
+
+
+def _recommendation(number: int, recommendation: Recommendation) -> Iterator[RenderableType]:
+    yield Text(
+        f"{number}. {recommendation.key}: {recommendation.current} -> {recommendation.recommended}", style="bold"
+    )
+    parts: list[RenderableType] = [Text(recommendation.reason), ""]
+    parts += [_evidence(entry) for entry in recommendation.evidence]
+    parts += ["", Text(f"Wrong if: {recommendation.against}")]
+    parts += [Text(f"Risk {recommendation.risk}, confidence {recommendation.confidence}."), ""]
+    if recommendation.effect is not None:
+        parts += [*_effect(recommendation.effect), ""]
+    parts += _commands(recommendation)
+    yield Padding(Group(*parts), (0, 0, 0, 3))
+
+
+def _effect(effect: Effect) -> Iterator[RenderableType]:
+    yield from render_simulation(effect.simulation, effect.projection)
+
+
+def _commands(recommendation: Recommendation) -> list[RenderableType]:
+    if recommendation.key.startswith("action:"):
+        return [Text(f"More: {recommendation.reference}")]
+    return [
+        Text(f"Try:   sysctl -w {recommendation.key}={_quoted(recommendation.recommended)}"),
+        Text(f"Undo:  sysctl -w {recommendation.key}={_quoted(recommendation.current)}"),
+        Text(f"Keep:  put  {recommendation.key} = {recommendation.recommended}  into a file in /etc/sysctl.d"),
+        Text(f"More:  {recommendation.reference}"),
+    ]
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if " " in value else value
+
+
+def _evidence(entry: Evidence) -> RenderableType:
+    return Text(f"- {entry.what}: {entry.value}  ({entry.source})", style="dim")
+
+
+def _finding(finding: Finding) -> RenderableType:
+    head = Text(f"{finding.severity.value}: ", style=_STYLE[finding.severity])
+    return Padding(head + Text(f"{finding.cause}. {finding.text}"), (0, 0, 0, 2))

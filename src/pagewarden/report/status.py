@@ -1,0 +1,163 @@
+"""`pagewarden status` for people."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pagewarden.diagnose.settings import Setting
+from pagewarden.kernel.fit import Fit
+from pagewarden.kernel.fragmentation import unusable_free_index
+from pagewarden.kernel.machine import Machine
+from pagewarden.procfs.types import Snapshot, Zone
+from pagewarden.report.words import count_text, heading, pages_text, plain_table, zone_name
+
+BAR_WIDTH = 16
+
+
+def render_status(snapshot: Snapshot, machine: Machine, settings: Sequence[Setting]) -> Iterator[RenderableType]:
+    """Lay out the status for reading on 80 columns."""
+    yield _head(snapshot)
+    yield ""
+    yield heading("Zones: free memory against the marks")
+    yield _zones(machine)
+    yield from _boost_note(machine)
+    reserves = _reserves(machine)
+    if reserves.row_count:
+        yield ""
+        yield heading("Kept back from requests that could have used a higher zone (protection)")
+        yield reserves
+    if snapshot.free_blocks:
+        yield ""
+        yield heading("Free blocks by order, and the share of free memory in blocks too small for it")
+        yield _blocks(snapshot, machine)
+    yield ""
+    yield heading("Settings")
+    yield from _settings(settings)
+    yield ""
+    yield from _fit(machine.fit)
+    yield from _absent(snapshot)
+
+
+def _head(snapshot: Snapshot) -> Text:
+    page = f"{snapshot.page_size // 1024} KiB pages" + (" (assumed)" if snapshot.page_size_assumed else "")
+    nodes = f"{len(snapshot.nodes)} node{'s' if len(snapshot.nodes) != 1 else ''}"
+    cpus = f"{snapshot.cpu_count} CPUs" if snapshot.cpu_count is not None else None
+    known = [snapshot.host, f"Linux {snapshot.kernel or '(release not known)'}", snapshot.arch, page, nodes, cpus]
+    return Text(", ".join(part for part in known if part), style="bold")
+
+
+def _zones(machine: Machine) -> Table:
+    table = plain_table("zone", "managed", "free", "min", "low", "high", "promo", "")
+    table.columns[-1].justify = "left"
+    for zone in machine.zones:
+        if not zone.populated:
+            continue
+        managed = zone.present_pages if zone.managed_pages is None else zone.managed_pages
+        marks = (zone.min_pages, zone.low_pages, zone.high_pages, zone.promo_pages)
+        table.add_row(
+            zone_name(machine, zone.node, zone.name),
+            pages_text(managed, machine.page_size),
+            pages_text(zone.free_pages, machine.page_size),
+            *("-" if mark is None else pages_text(mark, machine.page_size) for mark in marks),
+            _state(zone),
+        )
+    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not zone.populated]
+    if empty:
+        table.caption = f"empty: {', '.join(empty)}"
+        table.caption_justify = "left"
+    return table
+
+
+def _state(zone: Zone) -> Text:
+    if zone.free_pages <= zone.min_pages:
+        return Text("below min: direct reclaim", style="bold red")
+    if zone.free_pages <= zone.low_pages:
+        return Text("below low: kswapd awake", style="yellow")
+    if zone.free_pages <= zone.high_pages:
+        return Text("below high", style="yellow")
+    return Text(f"{zone.free_pages / max(zone.high_pages, 1):.1f} x high", style="green")
+
+
+def _boost_note(machine: Machine) -> Iterator[RenderableType]:
+    boosted = [zone for zone in machine.zones if zone.boost_pages]
+    for zone in boosted:
+        boost = pages_text(zone.boost_pages or 0, machine.page_size)
+        yield f"{zone_name(machine, zone.node, zone.name)}: the marks contain a boost of {boost} after fragmentation."
+
+
+def _reserves(machine: Machine) -> Table:
+    layout = machine.fit.layout or ()
+    table = plain_table("zone", *(f"for {name}" for name in layout[1:]))
+    for zone in machine.zones:
+        if zone.populated and any(zone.protection_pages or ()):
+            cells = [
+                pages_text(pages, machine.page_size) if pages else "-" for pages in (zone.protection_pages or ())[1:]
+            ]
+            table.add_row(zone_name(machine, zone.node, zone.name), *cells)
+    return table
+
+
+def _blocks(snapshot: Snapshot, machine: Machine) -> Table:
+    blocks = snapshot.free_blocks or {}
+    width = max(len(row) for row in blocks.values())
+    table = plain_table("order", *map(str, range(width)))
+    for column in table.columns:
+        column.header_style = "dim"
+    table.padding = (0, 1, 0, 0)
+    for (node, name), row in blocks.items():
+        table.add_row(zone_name(machine, node, name), *map(count_text, row))
+        unusable = [unusable_free_index(row, order) // 10 for order in range(width)]
+        table.add_row(Text("  too small", style="dim"), *(Text(f"{percent}%", style="dim") for percent in unusable))
+    return table
+
+
+def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
+    table = plain_table("setting", "value", "kernel's own", "set by")
+    table.columns[3].justify = "left"
+    notes = []
+    for setting in settings:
+        differs = setting.kernel_default is not None and setting.value != setting.kernel_default
+        mark = ""
+        if setting.note:
+            notes.append(setting.note)
+            mark = f" [{len(notes)}]"
+        table.add_row(
+            setting.key,
+            Text(setting.value, style="yellow" if differs else ""),
+            setting.kernel_default or "-",
+            (setting.set_by or "-") + mark,
+        )
+    yield table
+    for number, note in enumerate(notes, 1):
+        yield Padding(f"[{number}] {note}", (0, 0, 0, 2))
+
+
+def _fit(fit: Fit) -> Iterator[RenderableType]:
+    if fit.exact:
+        yield f"Model: every mark and reserve printed by this kernel is reproduced exactly ({fit.variant})."
+        return
+    if fit.stale:
+        yield (
+            "Model: fits. Some numbers date from an earlier memory size, as after every boot; predictions are for the "
+            "memory managed now."
+        )
+    else:
+        yield Text("Model: does NOT reproduce this kernel; nothing it predicts here can be trusted.", style="bold red")
+    for reason in fit.reasons:
+        yield Padding(f"- {reason}", (0, 0, 0, 2))
+    if not fit.stale:
+        for difference in fit.differences[:8]:
+            text = f"node {difference.node} {difference.zone} {difference.what}: predicted {difference.predicted}"
+            yield Padding(f"{text}, printed {difference.printed} pages", (0, 0, 0, 4))
+        if len(fit.differences) > 8:
+            yield Padding(f"and {len(fit.differences) - 8} more", (0, 0, 0, 4))
+
+
+def _absent(snapshot: Snapshot) -> Iterator[RenderableType]:
+    for reason in snapshot.torn:
+        yield Text(f"Torn: {reason}", style="yellow")
+    if snapshot.absent:
+        yield Text("Not read: " + "; ".join(f"{path} ({why})" for path, why in snapshot.absent.items()), style="dim")
