@@ -272,6 +272,18 @@ def test_a_changed_project_is_installed_again_into_the_same_environment(sandbox:
     assert next(call for call in calls if "pip install" in call).endswith("-e .[dev,systemd]")
 
 
+def test_a_failed_update_is_not_forgotten_when_the_project_changes_back(sandbox: Sandbox) -> None:
+    sandbox.run()
+    flag = sandbox.flag("pip-fails")
+    (sandbox.checkout / "pyproject.toml").write_text("[project]\n# changed\n")
+    assert sandbox.run()[0] == 1
+    flag.unlink()
+    (sandbox.checkout / "pyproject.toml").write_text("[project]\n")
+    sandbox.calls("")
+    assert sandbox.run()[0] == 0
+    assert len(sandbox.calls("-m venv")) == 1
+
+
 def test_more_is_installed_when_the_tests_ask_for_it(sandbox: Sandbox) -> None:
     sandbox.run()
     sandbox.calls("")
