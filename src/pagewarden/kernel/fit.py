@@ -94,8 +94,8 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     zones = tuple(zone for node in nodes for zone in node.zones)
     marks = _best_marks(zones, settings, guess.watermarks, page_size)
     layout, reserve, reserve_differences = _best_reserve(nodes, settings.lowmem_reserve_ratio, guess.reserve)
-    hidden = _hidden_boosts(zones, marks.differences, marks.rules)
     stale_marks = _marks_are_stale(zones, marks, settings, page_size)
+    hidden = () if stale_marks else _hidden_boosts(zones, marks.differences, marks.rules)
     differences = marks.differences + reserve_differences
     stale_reserve = not reserve_differences or _reserve_is_stale(nodes, reserve_differences)
     stale = bool(differences) and (not marks.differences or stale_marks) and stale_reserve
@@ -120,16 +120,17 @@ def printed_marks(zone: Zone) -> Marks:
 
 
 def _best_marks(zones: Sequence[Zone], settings: Settings, guess: WatermarkRules, page_size: int) -> _MarksFit:
-    # An exact variant, else one whose marks are merely stale, else the nearest; the earliest (the guess) wins a tie.
+    # An exact variant, else a vendor's lift that makes one exact, else a variant whose marks are merely stale, else
+    # the nearest; the earliest, which is the guess, wins a tie.
     fits = list(_marks_fits(zones, settings, guess, page_size))
-    best = (
-        min(fits, key=lambda fit: (not _marks_are_stale(zones, fit, settings, page_size), len(fit.differences)))
-        if fits[-1].differences
-        else fits[-1]
-    )
-    if best.differences and settings.extra_free_kbytes is None:
-        return _with_inferred_extra(zones, settings, best, page_size) or best
-    return best
+    if not fits[-1].differences:
+        return fits[-1]
+    if settings.extra_free_kbytes is None:
+        for fit in fits:
+            lifted = _with_inferred_extra(zones, settings, fit, page_size)
+            if lifted is not None:
+                return lifted
+    return min(fits, key=lambda fit: (not _marks_are_stale(zones, fit, settings, page_size), len(fit.differences)))
 
 
 def _marks_fits(
@@ -148,7 +149,7 @@ def _watermark_variants(zones: Sequence[Zone], guess: WatermarkRules, settings: 
     sizes = [guess.size, *(size for size in Size if size is not guess.size)]
     if all(zone.managed_pages is None for zone in zones):
         sizes = [Size.PRESENT]
-    gaps = [guess.gap, *(gap for gap in Gap if gap is not guess.gap)]
+    gaps = list(dict.fromkeys((guess.gap, Gap.SCALED, Gap.QUARTERS, Gap.FRACTIONS)))
     if settings.watermark_scale_factor is not None:
         gaps = [Gap.SCALED]
     for gap, size, special in product(gaps, sizes, (guess.movable_special, not guess.movable_special)):

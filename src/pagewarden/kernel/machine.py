@@ -54,7 +54,7 @@ class Machine:
 
     @property
     def version_numbers(self) -> tuple[int, int, int]:
-        """The release's numbers, the newest known where there is none."""
+        """The release's numbers, the newest read where there is none."""
         return self.version.numbers if self.version else NEWEST
 
     @property
@@ -75,13 +75,14 @@ def machine_of(snapshot: Snapshot) -> Machine:
     if not snapshot.nodes:
         raise ModelError(f"{snapshot.source}: no zones: proc/zoneinfo is needed for this")
     version = parse_version(snapshot.banner or snapshot.kernel or "")
+    guess = rules_for(version or _oldest_with_format(snapshot))
     settings = Settings(
         min_free_kbytes=_integer(snapshot, MIN_FREE),
         watermark_scale_factor=_integer(snapshot, SCALE_FACTOR),
         lowmem_reserve_ratio=_integers(snapshot, RATIO),
         extra_free_kbytes=_integer(snapshot, EXTRA_FREE),
     )
-    fit = find_fit(snapshot.nodes, settings, rules_for(version), snapshot.page_size)
+    fit = find_fit(snapshot.nodes, settings, guess, snapshot.page_size)
     pageblock, read = _pageblock_pages(snapshot)
     return Machine(
         version=version,
@@ -94,6 +95,21 @@ def machine_of(snapshot: Snapshot) -> Machine:
         pageblock_pages=pageblock,
         pageblock_read=read,
     )
+
+
+def _oldest_with_format(snapshot: Snapshot) -> KernelVersion:
+    """Where no release is captured: the oldest release (in which it was read) that prints what this one prints."""
+    zones = snapshot.zones
+    signs = (
+        (any(zone.promo_pages is not None for zone in zones), (6, 12, 0)),
+        (any(zone.boost_pages is not None for zone in zones), (6, 1, 0)),
+        (any(zone.cma_pages is not None for zone in zones), (5, 12, 0)),
+        ("vm.watermark_boost_factor" in snapshot.sysctls, (5, 0, 0)),
+        (SCALE_FACTOR in snapshot.sysctls or any(node.counters for node in snapshot.nodes), (4, 8, 0)),
+        (any(zone.managed_pages is not None for zone in zones), (3, 10, 0)),
+    )
+    numbers = next((numbers for seen, numbers in signs if seen), (2, 6, 32))
+    return KernelVersion("not captured", numbers)
 
 
 def _integers(snapshot: Snapshot, key: str) -> tuple[int, ...] | None:

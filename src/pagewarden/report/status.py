@@ -159,5 +159,7 @@ def _fit(fit: Fit) -> Iterator[RenderableType]:
 def _absent(snapshot: Snapshot) -> Iterator[RenderableType]:
     for reason in snapshot.torn:
         yield Text(f"Torn: {reason}", style="yellow")
-    if snapshot.absent:
-        yield Text("Not read: " + "; ".join(f"{path} ({why})" for path, why in snapshot.absent.items()), style="dim")
+    # A setting that is not there is one this kernel does not have.
+    absent = {path: why for path, why in snapshot.absent.items() if "sys/vm/" not in path or "no such" not in why}
+    if absent:
+        yield Text("Not read: " + "; ".join(f"{path} ({why})" for path, why in absent.items()), style="dim")
