@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOOLS = (
     *("cat", "cksum", "cp", "cut", "find", "flock", "grep", "mkdir"),
-    *("mv", "readlink", "rm", "sed", "sleep", "tail", "touch"),
+    *("mv", "readlink", "rm", "sed", "sleep", "stat", "tail", "touch"),
 )
 
 # Stands for the system's python3 and for .venv/bin/python. What it "lacks" stands in a file that apt-get empties.
@@ -326,6 +326,7 @@ def test_a_place_that_cannot_be_written_to_is_said(sandbox: Sandbox) -> None:
     status, _, stderr = sandbox.run()
     assert status == 1
     assert "cannot be written to" in stderr
+    assert stderr.endswith(f"run this first: '{sandbox.checkout}/bin/setup' run\n")
 
 
 def test_wrong_usage(sandbox: Sandbox) -> None:
