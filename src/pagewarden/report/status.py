@@ -10,7 +10,7 @@ from rich.text import Text
 from pagewarden.diagnose.settings import Setting
 from pagewarden.kernel.fit import Fit
 from pagewarden.kernel.fragmentation import unusable_free_index
-from pagewarden.kernel.machine import Machine
+from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RATIO, RECLAIM_MODE, SCALE_FACTOR, Machine
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.report.words import count_text, heading, pages_text, plain_table, zone_name
 
@@ -114,12 +114,19 @@ def _blocks(snapshot: Snapshot, machine: Machine) -> Table:
     return table
 
 
+ALWAYS_SHOWN = frozenset({MIN_FREE, SCALE_FACTOR, RATIO, RECLAIM_MODE, HUGE_SWITCH})
+"""Settings the marks and reserves follow from; the others are shown where they are not the kernel's own."""
+
+
 def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
     table = plain_table("setting", "value", "kernel's own", "set by")
     table.columns[3].justify = "left"
-    notes = []
+    notes, left_out = [], 0
     for setting in settings:
         differs = setting.kernel_default is not None and setting.value != setting.kernel_default
+        if setting.key not in ALWAYS_SHOWN and not differs and not setting.note:
+            left_out += 1
+            continue
         mark = ""
         if setting.note:
             notes.append(setting.note)
@@ -133,6 +140,8 @@ def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
     yield table
     for number, note in enumerate(notes, 1):
         yield Padding(f"[{number}] {note}", (0, 0, 0, 2))
+    if left_out:
+        yield Text(f"{left_out} more have the kernel's own value or none of its own (all: --format json).", style="dim")
 
 
 def _fit(fit: Fit) -> Iterator[RenderableType]:
