@@ -1,15 +1,14 @@
 """One instant of a machine, from the running system, a folder, a sosreport or an archive."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import TypeVar
 
 from pagewarden.errors import ParseError, ReadError
 from pagewarden.procfs import layout
 from pagewarden.procfs.buddyinfo import parse_buddyinfo
+from pagewarden.procfs.capture_notes import CaptureNotes, parse_notes
 from pagewarden.procfs.derive import arch_from_facts, page_size_from_facts, usual_page_size
 from pagewarden.procfs.gather import Gathered, gather
 from pagewarden.procfs.hugepages import parse_choice, parse_size, parse_switch
@@ -54,7 +53,8 @@ class _Assembly:
         self.gathered = gathered
         self.root = gathered.root
         self.absent: dict[str, str] = {}
-        self.meta = self._read_meta()
+        self.notes = CaptureNotes()
+        self.notes = self._optional(layout.META, parse_notes, note=False) or self.notes
 
     def snapshot(self) -> Snapshot:
         """Put everything together."""
@@ -94,8 +94,8 @@ class _Assembly:
             cpu_nodes=self._cpu_nodes(),
             pressure=self._optional("proc/pressure/memory", parse_pressure),
             assignments=self._assignments(cmdline or "", tuple(sysctls)),
-            torn=(*self.gathered.torn, *self._meta_texts("torn"), *_zones_apart(nodes, free_blocks)),
-            absent=MappingProxyType(self.absent),
+            torn=(*self.notes.torn, *self.gathered.torn, *_zones_apart(nodes, free_blocks)),
+            absent=self.absent,
         )
 
     def _nodes(self) -> tuple[Node, ...]:
@@ -117,13 +117,13 @@ class _Assembly:
         failure = self.gathered.failures.get(path)
         if failure is not None:
             if note:
-                self.absent["/" + path] = failure.reason
+                self.absent["/" + path] = self.notes.absent.get("/" + path, failure.reason)
             return None
         try:
             text = self.gathered.text(path)
             return parse(text, self.root.shown(path)) if text is not None else None
         except ParseError as error:
-            self.absent["/" + path] = str(error)
+            self.absent["/" + path] = _reason(error)
             return None
 
     def _line(self, path: str, *, note: bool = True) -> str | None:
@@ -145,7 +145,7 @@ class _Assembly:
                 try:
                     value = parse_sysctl(key, dump[key], self.root.shown(layout.SYSCTL_DUMP))
                 except ParseError as error:
-                    self.absent["/" + path] = str(error)
+                    self.absent["/" + path] = _reason(error)
             if value is not None:
                 values[key] = value
         return values
@@ -164,21 +164,18 @@ class _Assembly:
             return os.uname().nodename
         return (
             self._line("proc/sys/kernel/hostname", note=False)
-            or _text(self.meta.get("host"))
+            or self.notes.host
             or uname_host
             or self._first_line(layout.HOSTNAME)
         )
 
     def _arch(self, uname_machine: str | None) -> str | None:
         """Find what the machine itself says it is."""
-        return os.uname().machine if self.root.live else _text(self.meta.get("arch")) or uname_machine
+        return os.uname().machine if self.root.live else self.notes.arch or uname_machine
 
     def _page_size(self) -> int | None:
         """Find the page size where somebody knows it."""
-        if self.root.live:
-            return os.sysconf("SC_PAGE_SIZE")
-        size = self.meta.get("page_size")
-        return size if isinstance(size, int) and size > 0 and size % 1024 == 0 else None
+        return os.sysconf("SC_PAGE_SIZE") if self.root.live else self.notes.page_size
 
     def _cpu_count(self) -> int | None:
         """Count the online CPUs."""
@@ -242,7 +239,7 @@ class _Assembly:
         linked = any(self.gathered.links.get(path) == SYSCTL_CONF for path in paths)
         conf_path = SYSCTL_CONF[1:]
         conf = SysctlFile(SYSCTL_CONF, self._settings_text(conf_path, note=not paths)) if not linked else None
-        systemd = self.meta.get("systemd", self.gathered.systemd)
+        systemd = self.gathered.systemd if self.notes.systemd is None else self.notes.systemd
         return resolve_assignments(
             files, command_line=cmdline, sysctl_conf=conf, systemd=systemd is not False, keys=keys
         )
@@ -254,27 +251,6 @@ class _Assembly:
             self.absent[f"/{path}:{number}"] = f"neither 'key = value' nor a comment: '{line[:60]}'"
         return text
 
-    def _read_meta(self) -> Mapping[str, object]:
-        """Read what our own captures say about themselves."""
-        meta = self._optional(layout.META, _parse_meta, note=False)
-        return meta or {}
-
-    def _meta_texts(self, key: str) -> list[str]:
-        """Give a list of texts of the capture's own notes."""
-        listed = self.meta.get(key)
-        return [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
-
-
-def _parse_meta(text: str, path: str) -> Mapping[str, object]:
-    """Read `pagewarden-capture.json`."""
-    try:
-        meta = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ParseError(path, error.lineno, text.splitlines()[error.lineno - 1] if text else "", "JSON") from None
-    if not isinstance(meta, dict):
-        raise ParseError(path, 1, text, "a JSON object")
-    return meta
-
 
 def _parse_uptime(text: str, path: str) -> float:
     """Read the first number of `/proc/uptime`."""
@@ -284,15 +260,16 @@ def _parse_uptime(text: str, path: str) -> float:
     return float(word)
 
 
+def _reason(error: ParseError) -> str:
+    """Say what is wrong without the path, which differs between a folder and its archive."""
+    where = f"damaged at line {error.line_number}" if error.line_number else "damaged"
+    return f"{where}: expected {error.expected}"
+
+
 def _release(banner: str | None) -> str | None:
     """Take the release out of `Linux version 6.1.0-50-amd64 (...) ...`."""
     words = (banner or "").split(None, 3)
     return words[2] if len(words) > 2 and words[:2] == ["Linux", "version"] else None
-
-
-def _text(value: object) -> str | None:
-    """Give a text that is one."""
-    return value if isinstance(value, str) and value else None
 
 
 def _zones_apart(nodes: tuple[Node, ...], free_blocks: Mapping[tuple[int, str], object] | None) -> list[str]:

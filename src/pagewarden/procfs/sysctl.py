@@ -69,7 +69,7 @@ def parse_sysctl_dump(text: str, path: str) -> dict[str, str]:
     :raises ParseError: not a single assignment in it.
     """
     values: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         match = _DUMP_LINE.fullmatch(line.rstrip())
         if match is not None:
             values.setdefault(match[1], " ".join(match[2].split()))

@@ -69,7 +69,7 @@ def parse_sysctl_file(text: str, source: str) -> SysctlLines:
     assignments: list[SysctlAssignment] = []
     excluded: set[str] = set()
     invalid: list[tuple[int, str]] = []
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if not line or line[0] in "#;":
             continue

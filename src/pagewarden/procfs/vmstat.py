@@ -15,7 +15,7 @@ def parse_vmstat(text: str, path: str = "/proc/vmstat") -> Mapping[str, int]:
     """
     text = check_text(text, path, "'name value' lines")
     pairs = fast_pairs(text)
-    return pairs if pairs is not None else _read_lines(text, path)
+    return dict(zip(*pairs, strict=True)) if pairs is not None else _read_lines(text, path)
 
 
 def _read_lines(text: str, path: str) -> dict[str, int]:
