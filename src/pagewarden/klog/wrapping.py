@@ -1,0 +1,68 @@
+"""Wrapped lines: whether a line is the rest of the one before it, and the two joined again.
+
+Mail programs wrap at blanks, terminals and pagers in the middle of a word; the joint is made with or without a blank
+by whether what stands before it is a whole word of the grammar.
+"""
+
+import re
+
+from pagewarden.klog import decode_header, decode_meminfo, decode_oom, decode_trace
+from pagewarden.klog.slots import Slot
+from pagewarden.klog.types import LogLine
+
+_MORE_SLAB = re.compile(
+    r"(?:\(?gfp=|(?:buffer |object )?size: |(?:default |min )?order: |order: |\d{1,12},|\d{1,12}$|(?:on )?node -?\d)"
+)
+
+
+def join_continuation(slot: Slot, pending: str, line: LogLine) -> str | None:
+    """Join `pending`, a line of kind `slot`, with `line`; None where that is not more of it.
+
+    A line with a log prefix of its own continues none, but for the tail of an opening line that other processors'
+    output split off.
+    """
+    text = line.text
+    if slot is Slot.HEADER:
+        ours = decode_header.continues_header(pending, text, line.prefixed)
+        return decode_header.join_wrapped(pending, text) if ours else None
+    join = _JOINS.get(slot)
+    return None if line.prefixed or join is None else join(pending, text)
+
+
+def _join_cpu(pending: str, text: str) -> str | None:
+    before = decode_trace.parse_cpu_line(pending)
+    if before is None or before.complete:
+        return None
+    joined = f"{pending} {text}"
+    after = decode_trace.parse_cpu_line(joined)
+    return joined if after is not None and (after.complete or "ainted" in text) else None
+
+
+def _join_kill(pending: str, text: str) -> str | None:
+    return f"{pending} {text}" if decode_oom.continues_kill(text) else None
+
+
+def _join_counter(pending: str, text: str) -> str | None:
+    return f"{pending} {text}" if decode_oom.continues_memcg_counter(pending, text) else None
+
+
+def _join_frames(pending: str, text: str) -> str | None:
+    return pending + text if pending.count("(") > pending.count(")") else None
+
+
+def _join_slab(pending: str, text: str) -> str | None:
+    return f"{pending} {text}" if _MORE_SLAB.match(text) else None
+
+
+_JOINS = {
+    Slot.ZONE: decode_meminfo.continue_values,
+    Slot.NODE: decode_meminfo.continue_values,
+    Slot.LIST: decode_meminfo.continue_blocks,
+    Slot.RESERVE: decode_meminfo.continue_numbers,
+    Slot.CPU: _join_cpu,
+    Slot.KILL: _join_kill,
+    Slot.MEMCG_COUNTER: _join_counter,
+    Slot.FRAMES: _join_frames,
+    Slot.SLAB: _join_slab,
+    Slot.SLAB_CACHE: _join_slab,
+}
