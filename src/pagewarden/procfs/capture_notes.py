@@ -45,9 +45,8 @@ def parse_notes(text: str, path: str) -> CaptureNotes:
     """
     try:
         plain = json.loads(text)
-    except json.JSONDecodeError as error:
-        line = text.split("\n")[error.lineno - 1]
-        raise ParseError(path, error.lineno, line, "JSON") from None
+    except (ValueError, RecursionError):  # besides bad syntax: absurd numbers, absurd nesting
+        raise ParseError(path, 0, text, "JSON") from None
     if not isinstance(plain, dict):
         raise ParseError(path, 1, text, "a JSON object")
     absent, torn = plain.get("absent", {}), plain.get("torn", [])

@@ -132,7 +132,10 @@ class FolderRoot:
 
     def link_target(self, path: str) -> str | None:
         """Give the path that a link leads to, as seen on the machine."""
-        target = self._link_at(path)
+        try:
+            target = self._link_at(path)
+        except OSError:
+            return None
         return None if target is None else join_target(path, target)
 
     def _locate(self, path: str) -> Path:

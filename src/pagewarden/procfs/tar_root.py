@@ -111,11 +111,12 @@ class TarRoot:
 
     def names(self, folder: str) -> tuple[str, ...]:
         """List a folder, sorted."""
-        prefix = resolve_links(folder, self._links.get) + "/"
-        below = {
-            name[len(prefix) :].partition("/")[0] for name in (*self._files, *self._links) if name.startswith(prefix)
-        }
-        return tuple(sorted(below))
+        try:
+            prefix = resolve_links(folder, self._links.get) + "/"
+        except OSError:
+            return ()
+        below = (name for name in (*self._files, *self._links) if name.startswith(prefix))
+        return tuple(sorted({name[len(prefix) :].partition("/")[0] for name in below}))
 
     def link_target(self, path: str) -> str | None:
         """Give the path that a link leads to, as seen on the machine."""
