@@ -267,7 +267,9 @@ def _best_reserve(
         return None, guess, ()
     printed = printed_layout(nodes)
     width = max(len(zone.protection_pages or ()) for zone in zones)
-    candidates = [printed] if printed else layouts((zone.name for zone in zones), width)
+    candidates = [printed] if printed else list(layouts((zone.name for zone in zones), width))
+    # Ratios nobody changed tell the zones: 256 each for DMA and DMA32, 32 for Normal.
+    candidates.sort(key=lambda layout: default_ratio(layout, guess) != ratio)
     best: tuple[tuple[str, ...] | None, ReserveRules, tuple[Difference, ...]] | None = None
     for rules, layout in product(_reserve_variants(nodes, guess), candidates):
         if ratio is not None and len(ratio) not in (len(layout), len(layout) - 1):
@@ -286,8 +288,9 @@ def _reserve_variants(nodes: Sequence[Node], guess: ReserveRules) -> Iterator[Re
     sizes = [guess.size, *(size for size in Size if size is not guess.size)]
     if all(zone.managed_pages is None for node in nodes for zone in node.zones):
         sizes = [Size.PRESENT]
-    for size, skip in product(sizes, (guess.skip_empty, not guess.skip_empty)):
-        yield replace(guess, size=size, skip_empty=skip)
+    skips = ((guess.skip_empty, guess.skipped_not_summed), (False, False), (True, False), (True, True))
+    for size, (skip, not_summed) in product(sizes, dict.fromkeys(skips)):
+        yield replace(guess, size=size, skip_empty=skip, skipped_not_summed=not_summed)
 
 
 def _reserve_differences(

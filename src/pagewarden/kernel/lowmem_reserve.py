@@ -27,7 +27,8 @@ def default_ratio(layout: Sequence[str], rules: ReserveRules) -> tuple[int, ...]
 def effective_ratio(ratio: Sequence[int], rules: ReserveRules) -> tuple[int, ...]:
     """The ratios as the kernel stores and prints them after use: entries below 1 are rewritten."""
     replacement = 1 if rules.below_one is RatioBelowOne.BECOMES_ONE else 0
-    return tuple(replacement if entry < 1 else entry for entry in ratio)
+    rewritten = len(ratio) - (rules.full_length_ratio and not rules.rewrites_topmost)
+    return tuple(replacement if entry < 1 and at < rewritten else entry for at, entry in enumerate(ratio))
 
 
 def setup_per_zone_lowmem_reserve(
@@ -49,11 +50,11 @@ def setup_per_zone_lowmem_reserve(
     for lower, size in enumerate(sizes):
         factor = ratio[lower] if lower < len(ratio) else 0
         off = factor < 1 or (rules.skip_empty and size == 0)
-        row, above = [0] * (lower + 1), 0
+        row, between = [0] * (lower + 1), 0
         for upper in range(lower + 1, len(sizes)):
+            row.append(0 if off else (between + sizes[upper]) // factor)
             if not (rules.skipped_not_summed and _skipped(upper, sizes, ratio)):
-                above += sizes[upper]
-            row.append(0 if off else above // factor)
+                between += sizes[upper]
         rows.append(tuple(row))
     return tuple(rows)
 

@@ -65,8 +65,10 @@ class ReserveRules:
     """Variant of `setup_per_zone_lowmem_reserve()`.
 
     :ivar skip_empty: a zone without managed pages keeps no reserve (5.8); before, the formula ran for it as well.
-    :ivar skipped_not_summed: 5.8 and 5.9 also left skipped zones out of the sums of the zones below them.
-    :ivar full_length_ratio: the ratio array has an entry for the topmost zone too (4.17).
+    :ivar skipped_not_summed: 5.8 and 5.9 also left zones skipped for themselves out of the sums of the zones below
+        them, except from what is kept from requests for just that zone.
+    :ivar full_length_ratio: the ratio array has an entry for the topmost zone too (4.17), which does nothing.
+    :ivar rewrites_topmost: that entry is rewritten like the others where it is below 1 (5.8).
     """
 
     size: Size
@@ -74,6 +76,7 @@ class ReserveRules:
     skip_empty: bool
     skipped_not_summed: bool
     full_length_ratio: bool
+    rewrites_topmost: bool
 
     @property
     def label(self) -> str:
@@ -162,6 +165,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             skip_empty=at(5, 8),
             skipped_not_summed=at(5, 8) and not at(5, 10),
             full_length_ratio=at(4, 17),
+            rewrites_topmost=at(5, 8),
         ),
         MinFreeRules(
             size=size,

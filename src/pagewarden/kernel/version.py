@@ -7,9 +7,19 @@ A release is a first guess only. Distributions backport, so wherever a snapshot 
 import re
 from dataclasses import dataclass
 
-_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,4})(?:\.(\d{1,6}))?(.*)", re.DOTALL)
-_DEBIAN_STABLE = re.compile(r"Debian (\d+)\.(\d+)\.(\d+)-")
-_ENTERPRISE = re.compile(r"\.el(\d{1,2})(?:\D|$)")
+_RELEASE = re.compile(r"([0-9]{1,3})\.([0-9]{1,4})(?:\.([0-9]{1,6}))?(.*)", re.DOTALL)
+_DEBIAN_STABLE = re.compile(r"Debian ([0-9]{1,3})\.([0-9]{1,4})\.([0-9]{1,6})-")
+_ENTERPRISE = re.compile(r"\.(el[0-9]{1,2})(?:_|\.|$)")
+
+# Other kernels are packaged for these families too (mainline by elrepo, uek by Oracle); these are the vendor's own.
+_ENTERPRISE_BASE = {
+    "el5": (2, 6, 18),
+    "el6": (2, 6, 32),
+    "el7": (3, 10, 0),
+    "el8": (4, 18, 0),
+    "el9": (5, 14, 0),
+    "el10": (6, 12, 0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +29,7 @@ class KernelVersion:
     :ivar release: as printed, for example "2.6.32-358.el6.x86_64".
     :ivar numbers: (major, minor, patch). For 2.6.x the patch is the x; a stable suffix (2.6.32.67) is not kept.
         Debian names packages 5.10.0-32 whatever the stable patch; where the banner says more, it is used.
-    :ivar vendor: "el6", "el7", ... for Red Hat's families, else None.
+    :ivar vendor: "el6", "el7", ... for the kernels of Red Hat's families, else None.
     """
 
     release: str
@@ -58,4 +68,5 @@ def parse_version(text: str) -> KernelVersion | None:
         if numbers[:2] == (int(debian[1]), int(debian[2])):
             numbers = (numbers[0], numbers[1], int(debian[3]))
     enterprise = _ENTERPRISE.search(release)
-    return KernelVersion(release, numbers, f"el{enterprise[1]}" if enterprise else None)
+    vendor = enterprise[1] if enterprise and _ENTERPRISE_BASE.get(enterprise[1]) == numbers else None
+    return KernelVersion(release, numbers, vendor)

@@ -10,6 +10,8 @@ from pagewarden.units import kb_to_pages
 SWAP_CLUSTER_MAX = 32
 """Kernel: include/linux/swap.h; the smallest batch reclaim works in, and the floor of a special zone's min."""
 
+ULONG_MAX = 2**64 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -68,7 +70,8 @@ def setup_per_zone_wmarks(
     :param extra_free_kbytes: a vendor's setting (el6, Android) that lifts low and high, not min.
     :return: one entry per zone, in the order given.
     """
-    pages_min = kb_to_pages(min_free_kbytes, page_size)
+    # Unsigned as in the kernel (64-bit): until 3.13 a negative value was taken, and made the marks enormous.
+    pages_min = kb_to_pages(min_free_kbytes, page_size) & ULONG_MAX
     lowmem = sum(zone_size(zone, rules.size) for zone in zones if not is_special(zone, rules))
     total = sum(zone_size(zone, rules.size) for zone in zones)
     extra = kb_to_pages(extra_free_kbytes or 0, page_size)
@@ -76,7 +79,7 @@ def setup_per_zone_wmarks(
     marks = []
     for zone in zones:
         size = zone_size(zone, rules.size)
-        share = pages_min * size // lowmem if lowmem else 0
+        share = (pages_min * size & ULONG_MAX) // lowmem if lowmem else 0
         low = max(SWAP_CLUSTER_MAX, min(size // 1024, 128)) if is_special(zone, rules) else share
         lift = extra * size // total if total else 0
         marks.append(_marks(low, share, size, scale, lift, rules))

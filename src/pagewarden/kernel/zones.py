@@ -24,7 +24,8 @@ def is_lowmem(zone: Zone) -> bool:
 def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
     """All possible layouts of COUNT zones that hold the given names, likeliest first.
 
-    Every kernel has Normal; Movable exists since 2.6.24, so layouts with it come first, then those with DMA32.
+    Every kernel has Normal; Movable exists since 2.6.24, so layouts with it come first, then those with DMA32. HighMem
+    is for 32-bit machines and DMA32 for others: both together come last.
 
     :param names: zones seen on any node of the machine.
     :param count: MAX_NR_ZONES, the length of a `protection` list.
@@ -35,7 +36,12 @@ def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
         if count <= len(ORDER)
         else []
     )
-    return tuple(sorted(fits, key=lambda layout: ("Movable" not in layout, "DMA" not in layout, "DMA32" not in layout)))
+    return tuple(sorted(fits, key=_unlikeliness))
+
+
+def _unlikeliness(layout: Sequence[str]) -> tuple[bool, ...]:
+    both = "DMA32" in layout and "HighMem" in layout
+    return both, "Movable" not in layout, "DMA" not in layout, "DMA32" not in layout
 
 
 def printed_layout(nodes: Sequence[Node]) -> tuple[str, ...] | None:
