@@ -119,14 +119,14 @@ class FolderRoot:
     def read(self, path: str) -> bytes:
         """Read a whole file; see `Root.read`."""
         try:
-            return read_file(self._locate(path))
+            return read_file(f"/{path}" if self._live else self._folder / self._inside(path))
         except OSError as error:
             raise read_error(self.shown(path), error) from None
 
     def names(self, folder: str) -> tuple[str, ...]:
         """List a folder, sorted."""
         try:
-            return tuple(sorted(entry.name for entry in self._locate(folder).iterdir()))
+            return tuple(sorted(entry.name for entry in (self._folder / self._inside(folder)).iterdir()))
         except OSError:
             return ()
 
@@ -138,9 +138,9 @@ class FolderRoot:
             return None
         return None if target is None else join_target(path, target)
 
-    def _locate(self, path: str) -> Path:
-        """Find the real place of a path."""
-        return self._folder / (path if self._live else resolve_links(path, self._link_at))
+    def _inside(self, path: str) -> str:
+        """Find the real place of a path below the folder."""
+        return path if self._live else resolve_links(path, self._link_at)
 
     def _link_at(self, path: str) -> str | None:
         """Give the target of the link at a path."""
@@ -148,7 +148,7 @@ class FolderRoot:
         return str(step.readlink()) if step.is_symlink() else None
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path | str) -> bytes:
     """Read a whole file with read(2) until it is empty: files of /proc say that their size is 0.
 
     :raises OSError: as open(2) and read(2) do, and where it is no regular file or larger than 64 MiB.

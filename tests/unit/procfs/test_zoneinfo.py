@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -314,9 +315,7 @@ def test_count_cpus_without_lists() -> None:
 
 
 def test_step_over_lists_without_reading_them() -> None:
-    """The per-CPU lists are the bulk of the file: 200 times as many CPUs must not take 20 times as long."""
-    import time
-
+    # The lists are the bulk of the file: 200 times as many CPUs must not take 20 times as long.
     def seconds(cpus: int) -> float:
         lists = "".join(f"    cpu: {cpu}\n              count:    {cpu}\n" for cpu in range(cpus))
         text = NEWEST.replace("    cpu: 0\n              count:    0\n", lists)
