@@ -166,7 +166,7 @@ class OpenReports:
             return self._of_zone(slot, line, owner)
         if owner is None and slot is Slot.RESERVE:
             return self._open_inside(line)
-        if owner is None and slot is Slot.NODE:
+        if owner is None and slot in (Slot.NODE, Slot.COUNTERS):
             return self._adopt_dump(line)
         return owner
 

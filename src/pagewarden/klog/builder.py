@@ -71,6 +71,8 @@ class Builder:
         builder = cls(kind, line, header=header, headed=header is not None)
         builder._touch(line)
         if header is not None:
+            # Words before the task's name on a line without a prefix may be a title: more lines must follow.
+            builder.confirmed = header.long_comm is None or line.prefixed
             builder._slot, builder._text = Slot.HEADER, line.text
             builder._raw.append(line.text[:MAX_RAW])
         return builder
@@ -138,6 +140,7 @@ class Builder:
         self._touch(line)
         self._slot, self._text, self._wraps = slot, line.text, 0
         self.has_totals = self.has_totals or slot is Slot.TOTAL
+        self.confirmed = self.confirmed or (self.headed and slot in (Slot.CPU, Slot.FRAMES, Slot.MEM_INFO))
         if self.kind is ReportKind.UNRECOGNISED and sum(map(len, self._raw)) < MAX_RAW:
             self._raw.append(line.text[:MAX_RAW])
 

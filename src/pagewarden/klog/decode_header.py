@@ -22,11 +22,15 @@ _MAX_NUMBER = (1 << 64) - 1
 _FAILURE = ": page allocation failure"
 _STALL = re.compile(r": page allocation stalls? for (\d{1,12}) ?(ms|secs)[,:]")
 _VMALLOC = re.compile(r"(?:^|: )vmalloc(?:: allocation failure| error: size| size (?=\d{1,20} allocation failure))")
-_OOM = re.compile(r"(?:^|^(.*?) invoked )oom-killer: gfp_mask=")
-_NOMMU = re.compile(r"^Allocation of length (\d{1,20}) from process (\d{1,10})(?: \((.{0,32})\))? failed")
+_OOM = re.compile(r"(?:^|^(.*?) invoked )oom-killer: ?gfp_mask=")
+_NOMMU = re.compile(r"^(?:nommu: )?Allocation of length (\d{1,20}) from process (\d{1,10})(?: \((.{0,32})\))? failed")
 _DEADLOCK = re.compile(
-    r"^(?:XFS(?: \([^)]{0,64}\))?: )(?:(.{0,32}?)\((\d{1,10})\) )?possible memory allocation deadlock"
-    r"(?: size (\d{1,20}))? in (\w{1,64}) \(mode: ?0x([0-9a-f]{1,16})\)"
+    r"^(?:XFS|xfs)(?: \([^)]{0,64}\))?: (?:(.{0,32}?)\((\d{1,10})\) )?possible memory allocation deadlock"
+    r"(?: size (\d{1,20}))? in (\w{1,64}) ?\(mode: ?0x([0-9a-f]{1,16})(?:\)|$)"
+)
+# warn_alloc() prints for other callers too; what stands before the mask is theirs.
+_OTHER_WARNING = re.compile(
+    r"^([^:]{1,15}): ([a-z][^:]{2,60}?(?:: order: ?\d{1,3})?), ?(?=mode:0x[0-9a-f]{1,16}\(.{0,400}\), ?nodemask=)"
 )
 _VMAP = re.compile(
     r"^(?:vmap allocation for size (\d{1,20}) failed|vmalloc_node_range for size (\d{1,20}) failed|"
@@ -104,13 +108,13 @@ def parse_header(text: str, prefixed: bool = False) -> Header | None:
             return header
     if "oom-killer:" in text:
         return _parse_oom(text, prefixed)
-    if text.startswith("Allocation of length"):
+    if "Allocation of length" in text:
         return _parse_nommu(text)
     if "allocation deadlock" in text:
         return _parse_deadlock(text)
     if text.startswith("__alloc_pages:") and _ANCIENT.match(text):
         return Header(ReportKind.UNRECOGNISED, notes=("a report of a 2.4 kernel, which is not decoded",), complete=True)
-    return None
+    return _parse_other_warning(text) if "), nodemask=" in text or "),nodemask=" in text else None
 
 
 def parse_vmap(text: str) -> tuple[int | None, str] | None:
@@ -124,7 +128,7 @@ def parse_vmap(text: str) -> tuple[int | None, str] | None:
 
 def parse_vmalloc_lead(text: str) -> Header | None:
     """Read `vmalloc: allocation failure: N bytes`, which 3.0 to 4.8 print on a line before the header."""
-    return _parse_vmalloc(text) if text.startswith("vmalloc") else None
+    return _parse_vmalloc(text, True) if text.startswith("vmalloc") else None
 
 
 def parse_cpuset(text: str) -> tuple[str, str | None] | None:
@@ -161,16 +165,18 @@ def join_wrapped(left: str, right: str) -> str:
 def _parse_failure(text: str, prefixed: bool) -> Header | None:
     stall = _STALL.search(text)
     if stall is not None:
-        return _parse_stall(text, stall)
+        return _parse_stall(text, stall, prefixed)
     vmalloc = _VMALLOC.search(text)
     if vmalloc is not None and vmalloc.start() > 0:
-        return _parse_vmalloc(text)
+        return _parse_vmalloc(text, prefixed)
+    if prefixed and text.startswith(_FAILURE[2:]):
+        text = f": {text}"
     at = text.find(_FAILURE)
-    if at <= 0:
+    if at < 0:
         return None
     tail = text[at + len(_FAILURE) :]
     lead = text[:at]
-    if _is_prose(lead, prefixed) or "%" in tail[:40]:
+    if (not lead and not prefixed) or _is_prose(lead, prefixed) or "%" in tail[:40]:
         return None
     if _ORDER.search(tail) is None or _MASK.search(tail) is None:
         return _parse_odd_failure(lead, tail, prefixed)
@@ -192,21 +198,21 @@ def _parse_odd_failure(lead: str, tail: str, prefixed: bool) -> Header | None:
     return Header(ReportKind.UNRECOGNISED, comm=comm, long_comm=long_comm, complete=True)
 
 
-def _parse_stall(text: str, match: re.Match[str]) -> Header | None:
+def _parse_stall(text: str, match: re.Match[str], prefixed: bool) -> Header | None:
     lead, tail = text[: match.start()], text[match.end() :]
-    if _is_prose(lead, True):
+    if _is_prose(lead, prefixed) or _prose_follows(tail):
         return None
     header = _with_fields(ReportKind.ALLOCATION_STALL, lead, tail)
     stall_ms = int(match[1]) * (1000 if match[2] == "secs" else 1)
     return replace(header, stall_ms=stall_ms)
 
 
-def _parse_vmalloc(text: str) -> Header | None:
+def _parse_vmalloc(text: str, prefixed: bool) -> Header | None:
     match = _VMALLOC.search(text)
     if match is None:
         return None
     lead, tail = text[: match.start()], text[match.start() :].removeprefix(": ")
-    if _is_prose(lead, True) or "%" in tail[:60]:
+    if _is_prose(lead, prefixed) or "%" in tail[:60]:
         return None
     header = _with_fields(ReportKind.VMALLOC_FAILURE, lead, tail)
     size = _BYTES.search(tail)
@@ -246,6 +252,15 @@ def _wrapped_oom(text: str, prefixed: bool) -> Header | None:
         return None
     comm, long_comm, notes = clean_comm(lead)
     return Header(ReportKind.OOM, comm=comm, long_comm=long_comm, notes=notes)
+
+
+def _parse_other_warning(text: str) -> Header | None:
+    """A warning of the allocator for a caller with words of its own (`vmemmap alloc failure: order:9, mode:...`)."""
+    match = _OTHER_WARNING.match(text)
+    if match is None:
+        return None
+    kind = ReportKind.PAGE_ALLOCATION_FAILURE if match[2].startswith("vmemmap alloc") else ReportKind.UNRECOGNISED
+    return replace(_with_fields(kind, match[1], text[match.start(2) :]), detail=match[2])
 
 
 def _parse_nommu(text: str) -> Header | None:

@@ -225,14 +225,15 @@ def is_lost_start(text: str) -> bool:
 
 
 _MORE_VALUES = re.compile(
-    r"^(?:[a-z_]{2,32}(?:\((?:anon|file)\))? ?: ?\d{1,20} ?[kK] ?B|pages_scanned:|all_unreclaimable\?|(?:yes|no)$|"
-    r"\d{1,20} ?[kK] ?B(?:\s|$)|[kK]?B(?:\s|$)|[a-z_]{1,20}(?:\((?:anon|file)\))?:\d{1,20}[kK]B|:\d{1,20}[kK]B)"
+    r"^(?:[a-z_]{2,32}(?:\((?:anon|file)\))? ?: ?\d{1,20} ?[kK] ?B|pages_scanned:|all_unreclaimable(?:\?|$)|"
+    r"\?? ?(?:yes|no)$|\d{1,20} ?[kK] ?B(?:\s|$)|[kK]?B(?:\s|$)|[a-z_]{0,20}(?:\((?:anon|file)\))?:\d{1,20}[kK]B)"
 )
 _WHOLE_END = re.compile(r"(?:[a-z_)]: ?\d{1,20}[kK]B|pages_scanned:\d{1,20}|all_unreclaimable\?|\b(?:yes|no))$")
 _MORE_BLOCKS = re.compile(
     r"^(?:\d{0,20} ?\*? ?\d{1,12} ?[kK] ?B|\([A-Z]{1,8}\)|[A-Z]{0,7}\)|= ?\d|=$|\d{1,25}[kK]B$|[kK]?B(?:\s|$))"
 )
 _WHOLE_BLOCK = re.compile(r"(?:\d ?\* ?\d{1,12}[kK]B|\([A-Z]{1,8}\)|=)$")
+_MORE_COUNTERS = re.compile(r"^\d{1,12}(?: [a-z_]{2,32}:\d{1,20}){0,12}$")
 _MORE_NUMBERS = re.compile(r"^\d{1,18}(?: \d{1,18}){0,15}$")
 
 
@@ -253,6 +254,11 @@ def continue_blocks(pending: str, text: str) -> str | None:
 def continue_numbers(pending: str, text: str) -> str | None:
     """Join a wrapped `lowmem_reserve[]` line with its next part."""
     return f"{pending} {text}" if _MORE_NUMBERS.match(text) else None
+
+
+def continue_counters(pending: str, text: str) -> str | None:
+    """Join a line of counters that was cut inside a number with the rest of it."""
+    return pending + text if _MORE_COUNTERS.match(text) and pending[-1:].isdigit() else None
 
 
 def _ends_whole(text: str) -> bool:

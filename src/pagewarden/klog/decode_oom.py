@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pagewarden.klog.types import MemcgCounter, SlabFailure, Suppressed, Task, Victim
 
 _KILL = re.compile(
-    r"^(?:(Out of [Mm]emory(?: \([a-z_]{1,40}\))?|Memory cgroup out of memory|No available memory \([A-Z_]{1,20}\)): )?"
+    r"^(?:(Out of [Mm]emory(?: \([a-z_ ]{1,40}\))?|Memory cgroup out of memory|"
+    r"No available memory \([A-Z_]{1,20}\)): )?"
     r"[Kk]ill(?:ed|ing)? process (\d{1,10})(?:, UID (\d{1,10}),?)?(?: \((.{0,64}?)\)(?=[,. ]|$))?"
 )
 _BARE_KILL = re.compile(r"^Kill(?:ed)? process \d{1,10}(?:,| \()")

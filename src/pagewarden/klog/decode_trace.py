@@ -18,7 +18,9 @@ _NAME = r"[A-Za-z_.$][\w.$]{0,127}"
 _SPOT = r"\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})"
 _MODULE = r"(?: \[([\w-]{1,64})(?: [^\]]{0,80})?\])?"
 _FRAME = re.compile(rf"(\? )?({_NAME}){_SPOT}{_MODULE}")
-_BEFORE = re.compile(r"(?:[(\[<]{0,3}(?:0x)?[0-9a-f]{8,16}[>\])]{0,3} {0,4}){0,2}$")
+_BEFORE = re.compile(
+    r"(?:[(\[<]{0,3}(?:0x)?[0-9a-f]{8,16}[>\])]{0,3} {0,4}){0,2}(?:\[[\w.]{1,128}\+\d{1,8}/\d{1,8}\] )?$"
+)
 _AFTER = re.compile(r" {0,4}(?:\((?:unreliable|[A-Z]{1,3})\))?[ )]{0,2}$")
 _ARM_TOKEN = re.compile(rf"\(({_NAME})(?:{_SPOT})?\){_MODULE}")
 _ARM_PLAIN = re.compile(rf"({_NAME})(?: \[([\w-]{{1,64}})[^\]]{{0,80}}\])? from ({_NAME}){_SPOT}{_MODULE}$")
@@ -29,9 +31,9 @@ _SECTION = re.compile(r"<(/?)(IRQ|NMI|SOFTIRQ|HARDIRQ|TASK|EOI|EOE|#[A-Z]{2}|ENT
 _CPU = re.compile(
     r"^(?:CPU: (?P<cpu>\d{1,6}) (?:UID: \d{1,10} )?)?(?:PID|Pid): ?(?P<pid>\d{1,10}),? (?:Comm|comm): ?(?P<rest>.*)$"
 )
-_TAINT = re.compile(r"(?:^| )(?:Kdump: loaded )?(?:Not ?tainted|Tainted:)(?: |$)")
+_TAINT = re.compile(r"(?:^| )(?:Kdump: loaded )?(?:Not ?tainted|Tainted:)")
 _TAINT_BEGUN = re.compile(r"(?: Kdump:(?: loaded)?)?(?: Not)?$")
-_RELEASE = re.compile(r"(?:^|[ (])(\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})(?=[ )]|$)")
+_RELEASE = re.compile(r"(?:^|[ (d])(\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})(?=[ )]|$)")
 _BANNER = re.compile(r"Linux version (\d{1,2}\.\d{1,3}\S{0,160}) ")
 _HARDWARE = re.compile(r"^Hardware name: (.{0,400})")
 _WORKQUEUE = re.compile(r"^Workqueue: (.{0,200})")

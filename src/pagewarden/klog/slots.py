@@ -69,8 +69,11 @@ _ROWS: tuple[tuple[Slot, str], ...] = (
     (Slot.WORKQUEUE, r"Workqueue: "),
     (Slot.HEADER_MORE, r",? ?cpuset=.{0,512}mems_allowed="),
     (Slot.KILL_SUMMARY, r"oom-kill: ?constraint="),
-    (Slot.KILL, r"(?:Out of [Mm]emory|Memory cgroup out of memory|No available memory).{0,48}: [Kk]ill"),
-    (Slot.KILL, r"Kill(?:ed)? process \d|Kernel panic - not syncing: [Oo]ut of memory"),
+    (
+        Slot.KILL,
+        r"(?:Out of [Mm]emory|Memory cgroup out of memory|No available memory).{0,48}: [Kk]ill\w{0,3} process \d",
+    ),
+    (Slot.KILL, r"Kill(?:ed)? process \d{1,10}(?:,| \()|Kernel panic - not syncing: [Oo]ut of memory"),
     (Slot.LIMIT, r"Task in \S{1,1024} killed as a result of limit of |Memory cgroup stats for "),
     (Slot.MEMCG_COUNTER, r"(?:memory|memory\+swap|swap|kmem): usage \d"),
     (Slot.TABLE, r"Tasks state \(memory|\[ {0,4}pid {0,4}\] {1,4}uid"),

@@ -58,6 +58,7 @@ _JOINS = {
     Slot.ZONE: decode_meminfo.continue_values,
     Slot.NODE: decode_meminfo.continue_values,
     Slot.LIST: decode_meminfo.continue_blocks,
+    Slot.COUNTERS: decode_meminfo.continue_counters,
     Slot.RESERVE: decode_meminfo.continue_numbers,
     Slot.CPU: _join_cpu,
     Slot.KILL: _join_kill,

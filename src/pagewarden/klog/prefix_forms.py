@@ -1,0 +1,384 @@
+"""The prefixes that log lines carry, and how each is taken off.
+
+Every expression here is anchored (but for one bounded search) and free of nested repetition.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+from pagewarden.klog.types import LogLine
+
+MAX_JOINED = 256
+_MAX_PREFIXES = 8
+
+_FACILITIES = (
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
+    *("ntp", "audit", "alert", "clock"),
+    *("local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"),
+)
+_LEVELS = {"emerg": 0, "alert": 1, "crit": 2, "err": 3, "error": 3, "warn": 4, "warning": 4, "notice": 5}
+_LEVELS |= {"info": 6, "debug": 7}
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;:<=>?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)?|[ -/]{0,2}[0-~])")
+_BLANKS = dict.fromkeys([0x09, 0x0B, 0x0C, 0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+_INVISIBLE = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F)])
+_INVISIBLE |= dict.fromkeys([*range(0x2060, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), 0xAD, 0x061C])
+_CLEAN = {**_INVISIBLE, **_BLANKS}
+_NOT_PLAIN = re.compile(r"[^ -~]")
+
+_ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})|#0([0-7]{2})|\\([nrt])")
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}
+_ENTITY = re.compile("|".join(_ENTITIES))
+
+_QUOTE = re.compile(r"[ ]*(?:[>|│#*•][>|│#*• ]*|[A-Z]{1,3}>[> ]*|[-+] (?=[<\[A-Z ])|[-+](?=\[))")
+
+_MARKUP = re.compile(r"(?:</?(?:pre|code|p|br|div|span|td|tt)\b[^<>]{0,80}>){1,4} ?")
+
+_PRIORITY = re.compile(r"<(\d{1,3})>")
+_STAMP = re.compile(r"\[ {0,12}(\d{1,10}\.\d{1,9})(?:,\d)?(?:@\[?\d{1,4}\]?)?(?: *[/<][^\]]{0,60})?\]")
+_CALLER = re.compile(r" ?\[ {0,12}([TC]\d{1,10})\]")
+_VENDOR_CALLER = re.compile(
+    r" {0,3}(?:\(\d{1,3}\)\[\d{1,10}:[^\]]{1,32}\]|\[ ?\d{1,3}: {0,20}[^\]]{1,32}: {0,10}\d{1,10}\]|"
+    r"\[c\d{1,3}\]\[[^\]]{1,32}\]|\[pid:\d{1,10},cpu\d{1,4},[^\]]{1,32}\])"
+)
+_WALL_STAMP = re.compile(r"\[(\S{2,6} \S{2,6} {1,2}\d{1,2} \d\d:\d\d:\d\d \d{4})\]")
+_DELTA_STAMP = re.compile(r"\[(?:<|\+| {1,8}\+| {1,8}<) {0,8}\d{1,10}\.\d{1,9}>?\]|\[ {0,8}\d{1,10}s\]")
+_SHORT_STAMP = re.compile(r"\[(\S{3} {1,2}\d{1,2} ?\d\d:\d\d)\]")
+_CLOCK_STAMP = re.compile(
+    r"\[((?:\d{4}-\d\d-\d\d[ T])?\d\d:\d\d:\d\d(?:[.,:]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?)\](?: |(?=\[))"
+)
+_SYSLOG = re.compile(
+    r"((?:[A-Z][a-z]{2} )?(?:\d{4} )?[A-Z][a-z]{2} {1,2}\d{1,2} (?:\d{4} )?"
+    r"\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: \d{4})?)(?: |$)"
+)
+_HOST = re.compile(r"(?!kernel:|klogd:|vmunix:)([\w.:@/\[\]-]{0,254}\w\]?) +")
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?) +")
+_FULL = re.compile(r"([A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? [A-Za-z0-9+:-]{1,8}) +")
+_UNIX = re.compile(r"(\d{9,11}\.\d{3,9}) +")
+_HOST_TAG = re.compile(r"([\w.:@/-]{1,255}) (?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$)")
+_TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
+_REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ")
+_CRI = re.compile(r"(?:stdout|stderr) [FP] ")
+_FACILITY_LEVEL = re.compile(r"([a-z]{3,8}[0-7]?) {0,2}[.:]([a-z]{3,7}) {0,2}:? {0,2}")
+_RFC5424 = re.compile(r"1 (\S{1,64}) (\S{1,255}) (\S{1,48}) \S{1,128} \S{1,32} (?:-|\[[^\]]{0,1024}\]) ?")
+_KMSG = re.compile(r"(\d{1,6}),(\d{1,20}),(\d{1,20}),([^;]{1,400});")
+_NETCONSOLE_RELEASE = re.compile(r"(\d{1,2}\.\d{1,3}[^,;\s]{0,120}),(?=\d{1,6},\d{1,20},)")
+_CALLER_FIELD = re.compile(r"(?:^|,)caller=([TC]\d{1,10})(?:,|$)")
+_FRAGMENT = re.compile(r"(?:^|,)ncfrag=([1-9]\d{0,9})/")
+_LOGCAT = re.compile(
+    r"(?:(\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6}) +(?:\d{1,7} +\d{1,7} +)?)?[VDIWEF][/ ]kernel {0,12}(?:\( *\d{1,7}\))?: ?"
+)
+_CONSOLE_CLOCK = re.compile(r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?) (?:> )?(?=[\[<]|kernel: )|\d{1,8}s (?=\[ )")
+_GREP = re.compile(r"[\w./+-]{0,120}(?:log|messages|dmesg|kern|syslog)[\w.-]{0,60}:(?:\d{1,12}[:-])?(?=[\[<A-Z\d])")
+_EMBEDDED = re.compile(r"[\[ ]\d{1,7}\.\d{6}\](?:\[ {0,8}([TC]\d{1,10})\])?(?: |$)")
+
+KMSG_PROPERTY = re.compile(r" (?:SUBSYSTEM|DEVICE|[A-Z][A-Z0-9_]{1,32})=\S")
+_JSON_MESSAGE = re.compile(r'"(?:MESSAGE|log|message|msg)" ?: ?"((?:[^"\\]|\\.)*)')
+
+
+@dataclass(slots=True)
+class Found:
+    """The prefixes found on one line so far, and the text that is left."""
+
+    text: str
+    wall: str | None = None
+    stamp: str | None = None
+    host: str | None = None
+    caller_id: str | None = None
+    priority: int | None = None
+    release: str | None = None
+    prefixed: bool = False
+
+    def take(self, end: int) -> None:
+        """Drop a prefix of that length."""
+        self.text = self.text[end:]
+        self.prefixed = True
+
+
+def clean_text(text: str) -> str:
+    """Remove escape sequences and characters that steer a terminal or cannot be seen; all blanks become spaces."""
+    if _NOT_PLAIN.search(text) is None:
+        return text
+    return _ANSI.sub("", text).translate(_CLEAN)
+
+
+def microseconds(value: str) -> str | None:
+    """Seconds with six decimals from a count of microseconds (the journal's clocks)."""
+    if not value.isascii() or not value.isdigit() or len(value) > 20:
+        return None
+    return f"{int(value) // 1_000_000}.{int(value) % 1_000_000:06d}"
+
+
+def strip_prefixes(text: str) -> tuple[Found, bool]:
+    """Take every prefix off one cleaned line.
+
+    :return: what was found, and whether it was a record of the kernel's own (which lines of properties may follow).
+    """
+    found = Found(text)
+    for pattern in (_QUOTE, _MARKUP):
+        match = pattern.match(found.text)
+        if match is not None:
+            found.text = found.text[match.end() :]
+    found.text = found.text.lstrip(" ")
+    if found.text.startswith("{"):
+        found = _unwrap_json(found)
+    record = False
+    for _ in range(_MAX_PREFIXES):
+        if not _strip_one(found):
+            break
+        record = record or found.stamp is not None
+    if not found.prefixed:
+        _strip_embedded(found)
+    return found, record
+
+
+def unescape_entities(text: str) -> str:
+    """Undo the escapes of HTML that pasted logs carry."""
+    return _ENTITY.sub(lambda match: _ENTITIES[match[0]], text) if "&" in text else text
+
+
+def _unwrap_json(found: Found) -> Found:
+    """The message inside a JSON record: `journalctl -o json`, docker's json-file, and the like."""
+    try:
+        record = json.loads(found.text)
+    except (ValueError, RecursionError):
+        partial = _JSON_MESSAGE.search(found.text)
+        return found if partial is None else Found(clean_text(_unescape(partial[1])), prefixed=True)
+    if not isinstance(record, dict):
+        return found
+    message = next((record[key] for key in ("MESSAGE", "log", "message", "msg") if key in record), None)
+    if isinstance(message, list) and all(isinstance(byte, int) and 0 <= byte < 256 for byte in message):
+        message = bytes(message).decode("utf-8", "replace")
+    if not isinstance(message, str):
+        return found
+    joined = "\n".join(clean_text(part) for part in message.split("\n")[:MAX_JOINED])
+    inner = Found(joined.rstrip("\n"), prefixed=True)
+    inner.wall = _text_of(record, "time") or microseconds(_text_of(record, "__REALTIME_TIMESTAMP") or "")
+    inner.stamp = microseconds(
+        _text_of(record, "_SOURCE_MONOTONIC_TIMESTAMP") or _text_of(record, "__MONOTONIC_TIMESTAMP") or ""
+    )
+    inner.host = _text_of(record, "_HOSTNAME")
+    priority = _text_of(record, "PRIORITY") or ""
+    inner.priority = int(priority) if priority in {"0", "1", "2", "3", "4", "5", "6", "7"} else None
+    return inner
+
+
+def _text_of(record: dict[str, object], key: str) -> str | None:
+    value = record.get(key)
+    return clean_text(value)[:255] if isinstance(value, str) else None
+
+
+def _unescape(text: str) -> str:
+    try:
+        value = json.loads(f'"{text}"')
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _strip_one(found: Found) -> bool:
+    """Take one prefix off; False where none is recognised."""
+    text = found.text
+    first = text[:1]
+    if first == "[":
+        return _strip_bracket(found)
+    if first == "<":
+        match = _PRIORITY.match(text)
+        if match is None:
+            return False
+        found.priority = int(match[1])
+        found.take(match.end())
+        return True
+    if first == " ":
+        rest = text.lstrip(" ")
+        if found.prefixed and rest[:1] == "[" and (_STAMP.match(rest) or _WALL_STAMP.match(rest)):
+            found.text = rest
+            return True
+        return False
+    if first.isdigit():
+        return _strip_digits(found)
+    return (first.isalpha() and _strip_word(found)) or (first in "/." and _strip_grep(found))
+
+
+def _strip_bracket(found: Found) -> bool:
+    text = found.text
+    match = _STAMP.match(text)
+    if match is not None:
+        found.stamp = found.stamp or match[1]
+        found.take(match.end())
+        _strip_callers(found)
+        return True
+    match = _WALL_STAMP.match(text) or _CLOCK_STAMP.match(text) or _SHORT_STAMP.match(text)
+    if match is not None:
+        found.wall = found.wall or match[1]
+        found.take(match.end())
+        found.text = found.text.removeprefix(" ") if found.text[1:2] in "[<" else found.text
+        return True
+    match = _DELTA_STAMP.match(text)
+    if match is not None:
+        found.take(match.end())
+        found.text = found.text.removeprefix(" ")
+        return True
+    return False
+
+
+def _strip_callers(found: Found) -> None:
+    caller = _CALLER.match(found.text)
+    if caller is not None:
+        found.caller_id = caller[1]
+        found.take(caller.end())
+    vendor = _VENDOR_CALLER.match(found.text)
+    if vendor is not None:
+        found.take(vendor.end())
+    host = _HOST_TAG.match(found.text, 1) if found.text.startswith(" ") else None
+    if host is not None:
+        found.host = host[1]
+        found.take(host.end())
+
+
+def _strip_digits(found: Found) -> bool:
+    text = found.text
+    match = _KMSG.match(text)
+    if match is not None:
+        found.priority = int(match[1])
+        found.stamp = microseconds(match[3])
+        caller = _CALLER_FIELD.search(match[4])
+        found.caller_id = caller[1] if caller else None
+        found.take(match.end())
+        found.prefixed = _FRAGMENT.search(match[4]) is None
+        return True
+    match = _NETCONSOLE_RELEASE.match(text)
+    if match is not None:
+        found.release = match[1]
+        found.take(match.end())
+        return True
+    if text.startswith("1 ") and found.priority is not None:
+        match = _RFC5424.match(text)
+        if match is not None:
+            found.wall, found.host = match[1], match[2]
+            found.take(match.end())
+            return True
+    match = _ISO.match(text) or _UNIX.match(text)
+    if match is not None:
+        found.wall = found.wall or match[1]
+        found.take(match.end())
+        _strip_host_tag(found)
+        return True
+    return _strip_logcat(found) or _strip_console_clock(found)
+
+
+def _strip_console_clock(found: Found) -> bool:
+    match = _CONSOLE_CLOCK.match(found.text)
+    if match is not None:
+        found.wall = found.wall or match[1]
+        found.take(match.end())
+    return match is not None
+
+
+def _strip_host_tag(found: Found) -> None:
+    match = _HOST_TAG.match(found.text)
+    if match is not None:
+        found.host = match[1]
+        found.take(match.end())
+        return
+    match = _CRI.match(found.text)
+    if match is not None:
+        found.take(match.end())
+
+
+def _strip_logcat(found: Found) -> bool:
+    match = _LOGCAT.match(found.text)
+    if match is None or match.end() == 0:
+        return False
+    found.wall = found.wall or match[1]
+    found.take(match.end())
+    return True
+
+
+def _strip_word(found: Found) -> bool:
+    text = found.text
+    match = _TAG.match(text)
+    if match is not None:
+        found.take(match.end())
+        return True
+    match = _FULL.match(text)
+    if match is not None:
+        found.wall = found.wall or match[1]
+        found.take(match.end())
+        _strip_host_tag(found)
+        return True
+    match = _SYSLOG.match(text)
+    if match is not None:
+        found.wall = found.wall or match[1]
+        found.take(match.end())
+        if _FACILITY_LEVEL.match(found.text) is None:
+            host = _HOST.match(found.text)
+            if host is not None:
+                found.host = host[1]
+                found.take(host.end())
+        return True
+    match = _FACILITY_LEVEL.match(text)
+    if match is not None and match[1] in _FACILITIES and match[2] in _LEVELS:
+        found.priority = _FACILITIES.index(match[1]) * 8 + _LEVELS[match[2]]
+        found.take(match.end())
+        return True
+    match = _REPEATED.match(text)
+    if match is not None:
+        found.take(match.end())
+        found.text = found.text.removesuffix("]")
+        return True
+    return _strip_logcat(found) or _strip_grep(found)
+
+
+def _strip_grep(found: Found) -> bool:
+    match = _GREP.match(found.text)
+    if match is None:
+        return False
+    found.take(match.end())
+    return True
+
+
+def _strip_embedded(found: Found) -> None:
+    """A program's unfinished line in front of the kernel's: `pty04.c:328:    26.860015]  ? func+0x1/0x2`."""
+    match = _EMBEDDED.search(found.text, 0, 300)
+    if match is None:
+        return
+    stamp = match[0].lstrip("[ ").partition("]")[0]
+    found.stamp = stamp
+    found.caller_id = match[1]
+    found.take(match.end())
+
+
+def split_joined(number: int, found: Found, cut: bool) -> list[LogLine]:
+    """One `LogLine` for each line of a record whose newlines were escaped on the way (`#012`, `\\n`, `\\x0a`)."""
+    text = found.text
+    if "\\" in text or "#0" in text:
+        text = _ESCAPED.sub(_unescaped, text)
+    seconds = float(found.stamp) if found.stamp is not None else None
+    level = facility = None
+    if found.priority is not None and found.priority < 8192:
+        facility, level = divmod(found.priority, 8)
+    return [
+        LogLine(
+            number=number,
+            text=part.strip(),
+            timestamp=found.wall or found.stamp,
+            seconds=seconds,
+            host=found.host,
+            caller_id=found.caller_id,
+            level=level,
+            facility=facility,
+            release=found.release,
+            prefixed=found.prefixed,
+            cut=cut,
+        )
+        for part in text.split("\n")[:MAX_JOINED]
+    ]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = int(match[1], 16) if match[1] else int(match[2], 8) if match[2] else {"n": 10, "r": 13, "t": 9}[match[3]]
+    if code in (10, 13):
+        return "\n"
+    return " " if code == 9 else chr(code) if 32 <= code < 127 else ""
