@@ -102,7 +102,7 @@ def main() -> None:
         "The limit of the large one is only a copy of its bytes: no kernel here prints them. At this kernel's time per"
     )
     print(
-        f"byte it would take {printed:.1f} ms (estimate); a poll is then {whole:.1f} ms, {whole / printed:.2f} times that."
+        f"byte it would take {printed:.1f} ms (estimate); a poll then {whole:.1f} ms, {whole / printed:.2f} times that."
     )
     snapshot = read_snapshot("/", page_types=False)
     reading = cpu_ms(lambda: read_snapshot("/", page_types=False), chosen.rounds, 3)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pagewarden.errors import ParseError
 from pagewarden.procfs.fields import check_text, numbered_lines, parse_unsigned
 
-_ROW = re.compile(r"\s*Node +([0-9]{1,9}), zone +(\S+)((?: +[0-9]{1,20})+)")
+_ROW = re.compile(r"\s*Node\s+([0-9]{1,9}), zone\s+(\S+)((?:\s+[0-9]{1,20})+)")
 _EXPECTED = "'Node N, zone NAME' and free blocks by order"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pagewarden.errors import ParseError, ReadError
 from pagewarden.procfs import layout
-from pagewarden.procfs.reader import Root
+from pagewarden.procfs.reader import Root, decode_text
 from pagewarden.procfs.sysctl import sysctl_path
 from pagewarden.procfs.types import Node, Zone
 from pagewarden.procfs.zoneinfo import parse_zoneinfo
@@ -53,14 +53,7 @@ class Gathered:
         :raises ParseError: not UTF-8.
         """
         content = self.contents.get(path)
-        if content is None:
-            return None
-        try:
-            return content.decode()
-        except UnicodeDecodeError as error:
-            number = content.count(b"\n", 0, error.start) + 1
-            line = content[content.rfind(b"\n", 0, error.start) + 1 : error.end].decode(errors="replace")
-            raise ParseError(self.root.shown(path), number, line, "text in UTF-8, not binary data") from None
+        return None if content is None else decode_text(content, self.root.shown(path))
 
 
 def gather(root: Root, *, page_types: bool = True) -> Gathered:

@@ -10,8 +10,8 @@ from typing import IO, Protocol
 
 from pagewarden.errors import ParseError, ReadError
 
-# Read in one go where it fits: zoneinfo of a large machine is 1 to 2 MB.
-_CHUNK = 1 << 18
+# Kernels give a few kB at a time; a larger buffer would be a fresh mapping at every read, and cost more than it saves.
+_CHUNK = 1 << 16
 # No file of /proc or /sys that is read here comes near this.
 MAX_FILE_BYTES = 64 << 20
 _MAX_LINKS = 40
@@ -44,19 +44,18 @@ class Root(Protocol):
         """Give the path that a link leads to, as seen on the machine ("/dev/null"); None where it is no link."""
 
 
-def read_text(root: Root, path: str) -> str:
-    """Read a whole file as text.
+def decode_text(content: bytes, shown: str) -> str:
+    """Read bytes as text.
 
-    :raises ReadError: see `Root.read`.
+    :param shown: the file as the user would look for it.
     :raises ParseError: not UTF-8.
     """
-    content = root.read(path)
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         line = content[content.rfind(b"\n", 0, error.start) + 1 : error.end].decode(errors="replace")
-        raise ParseError(root.shown(path), number, line, "text in UTF-8, not binary data") from None
+        raise ParseError(shown, number, line, "text in UTF-8, not binary data") from None
 
 
 def resolve_links(path: str, link_at: Callable[[str], str | None]) -> str:

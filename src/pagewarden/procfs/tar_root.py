@@ -17,9 +17,10 @@ from pagewarden.errors import ReadError
 from pagewarden.procfs.reader import MAX_FILE_BYTES, join_target, read_error, resolve_links
 
 _MAX_KEPT_BYTES = 512 << 20
-_MAX_STREAM_BYTES = 8 << 30
+_MAX_STREAM_BYTES = 4 << 30
 _MAX_MEMBERS = 500_000
 _MAX_HEADER_BYTES = 1 << 20
+_BUFFER = 1 << 20
 _LONG_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"X")
 _NO_ARCHIVE = "expected a folder that mirrors /, an extracted sosreport or a capture archive (.tar.gz, .tar.xz, .tar)"
 
@@ -31,7 +32,7 @@ _WANTED = re.compile(
     r"|sys/devices/system/(?:cpu/online|node/[a-z_]+|node/node[0-9]+/(?:distance|cpulist))"
     r"|(?:etc|run|usr/local/lib|usr/lib|lib)/sysctl\.d/[^/]+|etc/(?:sysctl\.conf|hostname)"
     r"|run/systemd/system(?:/.*)?"
-    r"|sos_commands/(?:kernel/(?:sysctl_-a|uname_-a)|(?:host|general)/hostname|processor/lscpu)"
+    r"|sos_commands/(?:kernel/(?:sysctl_-a|uname_-a)|(?:host|general)/hostname)"
     r"|uname|hostname|pagewarden-capture\.json"
     r")"
 )
@@ -127,7 +128,8 @@ class TarRoot:
         """Go through the archive once and keep what may be asked for."""
         hard_links: dict[str, str] = {}
         kept = 0
-        with tarfile.open(fileobj=_BoundedStream(_decompress(stream)), mode="r|", tarinfo=_CheckedInfo) as archive:  # type: ignore[call-overload]
+        bounded = _BoundedStream(_decompress(stream))
+        with tarfile.open(fileobj=bounded, mode="r|", bufsize=_BUFFER, tarinfo=_CheckedInfo) as archive:  # type: ignore[call-overload]
             for member in _members(archive):
                 name = _safe_name(member.name)
                 if member.issym():

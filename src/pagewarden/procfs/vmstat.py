@@ -22,10 +22,10 @@ def _read_lines(text: str, path: str) -> dict[str, int]:
     """Read line by line: the rare shapes, and the errors."""
     counters: dict[str, int] = {}
     for number, line in numbered_lines(text):
-        name, _, value = line.strip().partition(" ")
+        name, *values = line.split(None, 1)
         if not name.isidentifier():
             raise ParseError(path, number, line, "'name value'")
         if name in counters:
             raise ParseError(path, number, line, f"'{name}' once")
-        counters[name] = parse_unsigned(value.strip(), path, number, line, f"a value of '{name}'")
+        counters[name] = parse_unsigned("".join(values), path, number, line, f"a value of '{name}'")
     return counters

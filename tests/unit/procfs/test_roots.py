@@ -9,7 +9,7 @@ import pytest
 
 from pagewarden.errors import ParseError, ReadError
 from pagewarden.procfs import tar_root
-from pagewarden.procfs.reader import FolderRoot, read_text, resolve_links
+from pagewarden.procfs.reader import decode_text, resolve_links
 from pagewarden.procfs.roots import open_root
 
 ZONEINFO = "Node 0, zone   Normal\n"
@@ -111,13 +111,11 @@ def test_pipes_and_devices_do_not_hang(make_root: MakeRoot) -> None:
         open_root(str(folder)).read("proc/zoneinfo")
 
 
-def test_text_must_be_text(make_root: MakeRoot) -> None:
-    folder = make_root({"proc/cmdline": "quiet naïve\n", "proc/vmstat": b"a 1\nb \xff2\n"})
-    root = FolderRoot(str(folder))
-    assert read_text(root, "proc/cmdline") == "quiet naïve\n"
+def test_text_must_be_text() -> None:
+    assert decode_text("quiet naïve\n".encode(), "f") == "quiet naïve\n"
     with pytest.raises(ParseError) as caught:
-        read_text(root, "proc/vmstat")
-    assert (caught.value.path, caught.value.line_number) == (f"{folder}/proc/vmstat", 2)
+        decode_text(b"a 1\nb \xff2\n", "dir/vmstat")
+    assert (caught.value.path, caught.value.line_number) == ("dir/vmstat", 2)
 
 
 def test_resolve_links() -> None:
