@@ -7,6 +7,7 @@ from pagewarden.kernel.defaults import KernelMade, MinFreeDefault, default_min_f
 from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RECLAIM_MODE, Machine
 from pagewarden.kernel.min_free import HugePageReserve
 from pagewarden.kernel.node_reclaim import switched_on_at_boot
+from pagewarden.kernel.sysctl_write import parse_integers
 from pagewarden.kernel.zones import is_lowmem
 from pagewarden.procfs.types import Snapshot, SysctlAssignment
 
@@ -84,10 +85,7 @@ def _same(written: str, printed: str) -> bool:
 
 
 def _number(word: str) -> int | str:
-    try:
-        return int(word, 0)
-    except ValueError:
-        return int(word, 8) if word.isdigit() and set(word) <= set("01234567") else word
+    return next(iter(parse_integers(word, 1).values), word)
 
 
 def _where(entry: SysctlAssignment) -> str:

@@ -145,12 +145,14 @@ def _marks_fits(
 
 
 def _watermark_variants(zones: Sequence[Zone], guess: WatermarkRules, settings: Settings) -> Iterator[WatermarkRules]:
-    # Only variants that what is printed does not rule out: the scale factor exists exactly where gaps are scaled.
+    # Only variants that what is printed does not rule out: the scale factor exists exactly where gaps are scaled, and
+    # the kernels that print cma, boost or promo (5.12 and later) have it.
     sizes = [guess.size, *(size for size in Size if size is not guess.size)]
     if all(zone.managed_pages is None for zone in zones):
         sizes = [Size.PRESENT]
     gaps = list(dict.fromkeys((guess.gap, Gap.SCALED, Gap.QUARTERS, Gap.FRACTIONS)))
-    if settings.watermark_scale_factor is not None:
+    recent = any((zone.cma_pages, zone.boost_pages, zone.promo_pages) != (None, None, None) for zone in zones)
+    if settings.watermark_scale_factor is not None or recent:
         gaps = [Gap.SCALED]
     for gap, size, special in product(gaps, sizes, (guess.movable_special, not guess.movable_special)):
         yield replace(guess, size=size, gap=gap, movable_special=special)

@@ -44,15 +44,15 @@ def decode_mode(value: int, bits_shifted: bool, any_bit_enables: bool) -> Reclai
 def reclaim_distance(version: KernelVersion | None, arch: str | None) -> int:
     """The distance beyond which a node is too far to be used before reclaiming, in units of the distance table.
 
-    Kernel: RECLAIM_DISTANCE: 20 until 2.6.39, 30 since 3.0 (and el6); 15 on ia64, 10 on powerpc. A variable since 5.4,
-    which AMD EPYC raises to 32 (not verified), so a distance of 31 or 32 there is a guess.
+    Kernel: RECLAIM_DISTANCE: 20 until 2.6.39, 30 since 3.0 (and el6); 15 on ia64, 10 on powerpc (3.4 and el6). A
+    variable since 5.4, which AMD EPYC raises to 32 (not verified), so a distance of 31 or 32 there is a guess.
     """
     if arch is not None and arch.startswith("ia64"):
         return 15
-    if arch is not None and arch.startswith("ppc"):
+    settled = version is None or version.at_least(3, 4) or version.vendor == "el6"
+    if settled and arch is not None and arch.startswith("ppc"):
         return 10
-    old = version is not None and not version.at_least(3, 0) and version.vendor != "el6"
-    return 20 if old else 30
+    return 30 if settled or (version is not None and version.at_least(3, 0)) else 20
 
 
 def switched_on_at_boot(

@@ -259,6 +259,19 @@ def _write_thousand(state: _State, key: str, text: str) -> str | None:
     return _write_scalar(state, key, text, 0, 1000)
 
 
+def _write_swappiness(state: _State, key: str, text: str) -> str | None:
+    return _write_scalar(state, key, text, 0, 200 if state.machine.version_numbers >= (5, 8, 0) else 100)
+
+
+def _write_pagelist_fraction(state: _State, key: str, text: str) -> str | None:
+    # Kernel: percpu_pagelist_high_fraction_sysctl_handler(): 0 switches it off, else at most an eighth of a zone.
+    old = state.sysctls[key]
+    error = _write_scalar(state, key, text, 0, INT_MAX)
+    if error is None and 0 < int(state.sysctls[key]) < 8:
+        state.sysctls[key], error = old, "EINVAL"
+    return error
+
+
 def _write_flag(state: _State, key: str, text: str) -> str | None:
     return _write_scalar(state, key, text, 0, 1)
 
@@ -274,18 +287,14 @@ _HANDLERS: Mapping[str, Callable[[_State, str, str], str | None]] = {
     "vm.compaction_proactiveness": _write_percent,
     "vm.extfrag_threshold": _write_thousand,
     "vm.defrag_mode": _write_flag,
+    "vm.dirty_background_ratio": _write_percent,
+    "vm.dirty_ratio": _write_percent,
+    "vm.percpu_pagelist_fraction": _write_pagelist_fraction,
+    "vm.percpu_pagelist_high_fraction": _write_pagelist_fraction,
+    "vm.swappiness": _write_swappiness,
 }
 
-
-KEYS = frozenset(_HANDLERS) | {
-    "vm.dirty_background_ratio",
-    "vm.dirty_ratio",
-    "vm.percpu_pagelist_fraction",
-    "vm.percpu_pagelist_high_fraction",
-    "vm.swappiness",
-    "vm.vfs_cache_pressure",
-    "vm.watermark_boost_factor",
-}
+KEYS = frozenset(_HANDLERS) | {"vm.vfs_cache_pressure", "vm.watermark_boost_factor"}
 """The settings that can be simulated; those without a handler of their own change no zone."""
 
 

@@ -1,0 +1,84 @@
+import pytest
+
+from pagewarden.kernel.node_reclaim import decode_mode, reclaim_distance, switched_on_at_boot
+from pagewarden.kernel.version import parse_version
+
+ON = "reclaim from the local node before using another"
+WRITE = "write out dirty pages"
+UNMAP = "unmap and swap pages"
+
+
+@pytest.mark.parametrize(
+    ("value", "any_bit", "on", "meanings", "ignored"),
+    [
+        (0, False, False, (), 0),
+        (0, True, False, (), 0),
+        (1, False, True, (ON,), 0),
+        (3, False, True, (ON, WRITE), 0),
+        (4, False, True, (UNMAP,), 0),
+        (7, False, True, (ON, WRITE, UNMAP), 0),
+        (8, False, False, (), 8),
+        (8, True, True, (), 8),
+        (255, False, True, (ON, WRITE, UNMAP), 248),
+        (-8, False, False, (), -8),
+    ],
+)
+def test_bits(value: int, any_bit: bool, on: bool, meanings: tuple[str, ...], ignored: int) -> None:
+    mode = decode_mode(value, bits_shifted=False, any_bit_enables=any_bit)
+    assert (mode.value, mode.on, mode.meanings, mode.ignored_bits) == (value, on, meanings, ignored)
+
+
+@pytest.mark.parametrize(
+    ("value", "meanings", "ignored"),
+    [(1, (WRITE,), 0), (2, (UNMAP,), 0), (4, (), 0), (3, (WRITE, UNMAP), 0), (7, (WRITE, UNMAP), 0), (8, (), 8)],
+)
+def test_bits_of_5_7_to_5_9_are_shifted(value: int, meanings: tuple[str, ...], ignored: int) -> None:
+    mode = decode_mode(value, bits_shifted=True, any_bit_enables=True)
+    assert (mode.on, mode.meanings, mode.ignored_bits) == (True, meanings, ignored)
+
+
+@pytest.mark.parametrize(
+    ("release", "arch", "distance"),
+    [
+        ("2.6.18", "x86_64", 20),
+        ("2.6.39", "x86_64", 20),
+        ("2.6.39", None, 20),
+        ("3.0.1", "x86_64", 30),
+        ("2.6.32-642.el6.x86_64", "x86_64", 30),
+        ("6.1.0", "aarch64", 30),
+        ("2.6.18", "ia64", 15),
+        ("2.6.18", "ppc64", 20),
+        ("2.6.32-642.el6.ppc64", "ppc64", 10),
+        ("3.0.1", "ppc64", 30),
+        ("3.4.39", "ppc64", 10),
+        (None, "ppc64le", 10),
+        (None, None, 30),
+    ],
+)
+def test_reclaim_distance(release: str | None, arch: str | None, distance: int) -> None:
+    assert reclaim_distance(parse_version(release or ""), arch) == distance
+
+
+@pytest.mark.parametrize(
+    ("release", "farthest", "switched_on"),
+    [
+        ("2.6.32", 20, False),
+        ("2.6.32", 21, True),
+        ("3.14.0", 30, False),
+        ("3.14.0", 31, True),
+        ("3.15.0", 40, True),
+        ("3.16.0", 40, False),
+        ("3.10.0-1160.el7.x86_64", 40, False),
+        ("2.6.32-642.el6.x86_64", 21, False),
+        ("6.1.0", 255, False),
+        (None, 255, False),
+    ],
+)
+def test_switched_on_at_boot(release: str | None, farthest: int, switched_on: bool) -> None:
+    table = {0: (10, farthest), 1: (farthest, 10)}
+    assert switched_on_at_boot(parse_version(release or ""), table, "x86_64") is switched_on
+
+
+def test_one_node_never_switches_it_on() -> None:
+    assert not switched_on_at_boot(parse_version("2.6.32"), {}, "x86_64")
+    assert not switched_on_at_boot(parse_version("2.6.32"), {0: (10,)}, "x86_64")
