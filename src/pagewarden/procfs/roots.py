@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pagewarden.errors import ReadError
 from pagewarden.procfs.reader import FolderRoot, Root, open_stream, read_error
-from pagewarden.procfs.tar_root import TarRoot
 
 
 def open_root(source: str) -> Root:
@@ -19,6 +18,9 @@ def open_root(source: str) -> Root:
             return FolderRoot(source)
         if not stat.S_ISREG(mode):
             raise ReadError(source, "expected a folder that mirrors /, or a capture archive")
+        # Archives are rare, and what unpacks them takes a tenth of the start-up time of every command.
+        from pagewarden.procfs.tar_root import TarRoot
+
         with open_stream(Path(source)) as stream:
             return TarRoot(source, stream)
     except OSError as error:
