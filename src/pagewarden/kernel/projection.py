@@ -97,10 +97,19 @@ def _warnings(
 ) -> tuple[str, ...]:
     if simulation.before == simulation.after:
         return ()
-    found = [*_impossible(simulation), *_exhausting(to_free, reclaimable, available)]
+    found = [*_impossible(simulation), *_exhausting(available)]
+    if to_free > _to_free_before(simulation):
+        found += _reclaiming(to_free, reclaimable)
     found += _below_new_min(simulation, headroom)
     found += _beyond_five_percent(simulation)
     return tuple(found)
+
+
+def _to_free_before(simulation: Simulation) -> int:
+    # A change that asks for less than today is no danger, however short of memory the machine is.
+    zones = zip(simulation.machine.zones, simulation.before, strict=True)
+    pages = sum(max(0, state.marks.high_pages - zone.free_pages) for zone, state in zones if zone.populated)
+    return pages * simulation.machine.page_size
 
 
 def _impossible(simulation: Simulation) -> list[str]:
@@ -119,24 +128,27 @@ def _impossible(simulation: Simulation) -> list[str]:
     ]
 
 
-def _exhausting(to_free: int, reclaimable: int | None, available: tuple[int, int] | None) -> list[str]:
-    found = []
-    if available is not None and available[1] == 0 and available[0] > 0:
-        found.append(
-            f"DANGER: MemAvailable would fall from {human_bytes(available[0])} to nothing: expect direct reclaim "
-            "in every allocation, then OOM kills."
-        )
-    if reclaimable is not None and to_free > reclaimable:
-        found.append(
-            f"DANGER: {human_bytes(to_free)} would have to be freed to reach the new high marks, but page cache and "
-            f"reclaimable slab hold only {human_bytes(reclaimable)}: the rest must be swapped or killed for."
-        )
-    elif reclaimable is not None and to_free * 2 > reclaimable:
-        found.append(
-            f"{human_bytes(to_free)} would have to be freed to reach the new high marks, more than half of the "
-            f"{human_bytes(reclaimable)} of page cache and reclaimable slab."
-        )
-    return found
+def _exhausting(available: tuple[int, int] | None) -> list[str]:
+    if available is None or available[1] > 0 or available[0] == 0:
+        return []
+    return [
+        f"DANGER: MemAvailable would fall from {human_bytes(available[0])} to nothing: expect direct reclaim in every "
+        "allocation, then OOM kills."
+    ]
+
+
+def _reclaiming(to_free: int, reclaimable: int | None) -> list[str]:
+    start = f"{human_bytes(to_free)} would have to be freed to reach the new high marks"
+    if reclaimable is None:
+        return [f"{start}; without proc/meminfo nothing tells whether that much can be."]
+    if to_free > reclaimable:
+        return [
+            f"DANGER: {start}, but page cache and reclaimable slab hold only {human_bytes(reclaimable)}: the rest must "
+            "be swapped or killed for."
+        ]
+    if to_free * 2 > reclaimable:
+        return [f"{start}, more than half of the {human_bytes(reclaimable)} of page cache and reclaimable slab."]
+    return []
 
 
 def _below_new_min(simulation: Simulation, headroom: tuple[ZoneHeadroom, ...]) -> list[str]:
