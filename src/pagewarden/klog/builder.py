@@ -156,6 +156,11 @@ class Builder:
         self._touch(line)
         return True
 
+    def awaits_rest(self, line: LogLine) -> bool:
+        """Whether the pending line of a trace was cut inside a word, so that what looks like a frame is its rest."""
+        cut = self._slot is Slot.FRAMES and self._text.count("(") > self._text.count(")")
+        return cut and not line.prefixed and line.text[:1] not in ("[", "(")
+
     def _touch(self, line: LogLine) -> None:
         self.last_number = max(self.last_number, line.number)
         self.release = self.release or line.release
@@ -197,8 +202,7 @@ class Builder:
         marker = decode_trace.parse_sections(text)
         if marker is not None:
             self._section, text = marker
-        room = max(MAX_FRAMES - len(self.frames), 0)
-        decode_trace.merge_frames(self.frames, decode_trace.parse_frames(text, self._section)[:room])
+        decode_trace.add_frames(self.frames, text, self._section, MAX_FRAMES)
 
     def _apply_mark(self, text: str) -> None:
         self.trace_marks += 1

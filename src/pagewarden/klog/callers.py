@@ -8,7 +8,8 @@ from pagewarden.klog.types import Frame
 # (".constprop.0", ".isra.64", ".part.0", ".cold", ".cfi_jt") and "_noprof" are dropped before the comparison.
 _OWN = re.compile(
     r"dump_stack(?:_lvl)?|show_stack|show_trace.*|dump_backtrace|unwind_backtrace|dump_header|warn_alloc(?:_failed|_show_mem)?|"
-    r"check_panic_on_oom|oom_kill_process|_*out_of_memory|mem_cgroup_out_of_memory|oom_badness|select_bad_process|"
+    r"check_panic_on_oom|oom_kill_process|(?:\w+_)?_*out_of_memory|oom_badness|select_bad_process|out_of_memory|"
+    r"mem_cgroup_(?:\w+_)?oom\w*|mem_cgroup_oom|_*(?:mem_cgroup_)?(?:try_)?charge(?:_\w+)?|_*mem_cgroup_\w*charge\w*|"
     r"_*alloc_pages?(?:_\w+)?|_*alloc_frozen_pages?\w*|alloc_page_\w+|_*get_free_pages?|get_zeroed_page|get_page_from_freelist|"
     r"_*folio_alloc(?:_\w+)?|folio_prealloc|vma_alloc_folio\w*|_*page_cache_alloc|_*page_frag_(?:cache_)?(?:alloc|refill)\w*|"
     r"page_frag_alloc_align|_*napi_alloc_frag\w*|_*netdev_alloc_frag\w*|_*alloc_page_frag|skb_page_frag_refill|"
@@ -20,7 +21,8 @@ _OWN = re.compile(
     r"pskb_expand_head|skb_copy(?:_expand)?|skb_clone|sock_alloc_send_p?skb|"
     r"_*dma_(?:direct_)?alloc\w*|dma_generic_alloc_coherent|x86_swiotlb_alloc_coherent|swiotlb_alloc\w*|"
     r"wakeup_kswapd|wake_all_kswapds|kcompactd\w*|wakeup_kcompactd|zone_watermark_ok\w*|_*zone_watermark_ok|"
-    r"_*isolate_free_page|_raw_spin_\w+|_spin_\w+|preempt_count_\w+|___ratelimit|rcu_read_\w+|sync_page"
+    r"_*isolate_free_page|_raw_spin_\w+|_spin_\w+|preempt_count_\w+|___ratelimit|rcu_read_\w+|sync_page|preempt_schedule|"
+    r"autoremove_wake_function|_*wake_up\w*|io_schedule\w*|_*srso_\w*return_thunk"
 )
 _COMPILER = re.compile(r"(?:\.(?:constprop|isra|part|cold|cfi_jt|clone|llvm|lto_priv)(?:\.\d+)?){1,4}$")
 

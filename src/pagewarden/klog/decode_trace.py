@@ -111,11 +111,11 @@ def parse_frames(text: str, section: str | None = None) -> tuple[Frame, ...]:
     """Read the functions on one line of a trace, innermost first; empty where the line is none.
 
     On arm each line names a function and its caller: the caller comes again on the next line, so whoever collects
-    frames drops a repeated function (`merge_frames`).
+    frames drops the repetition (`add_frames`).
     """
     if "+0x" not in text:
         return _old_frames(text, section) if "}" in text else _bare_arm(text, section)
-    if "(" in text and _ARM_ADDRESS.search(text):
+    if _is_arm(text):
         return _arm_frames(text, section)
     if " from " in text:
         return _plain_arm_frames(text, section)
@@ -129,12 +129,21 @@ def parse_frames(text: str, section: str | None = None) -> tuple[Frame, ...]:
     return (_frame(match[2], match[3], match[4], match[5], reliable, section),)
 
 
-def merge_frames(frames: list[Frame], more: tuple[Frame, ...]) -> None:
-    """Append frames, taking an arm caller that is repeated as the next line's function only once."""
-    for frame in more:
-        if frames and frame.function == frames[-1].function and (frame.offset in (None, frames[-1].offset)):
-            continue
-        frames.append(frame)
+def add_frames(frames: list[Frame], text: str, section: str | None, limit: int) -> None:
+    """Append the functions on one line of a trace to `frames`, which may grow to `limit`."""
+    paired = " from" in text or _is_arm(text)
+    for frame in parse_frames(text, section):
+        repeated = paired and bool(frames) and frames[-1].function == frame.function
+        if not repeated and len(frames) < limit:
+            frames.append(frame)
+
+
+def _is_arm(text: str) -> bool:
+    return (
+        "(" in text
+        and (_ARM_ADDRESS.search(text) is not None or text[0] == "(")
+        and _ARM_TOKEN.search(text) is not None
+    )
 
 
 def _arm_frames(text: str, section: str | None) -> tuple[Frame, ...]:
@@ -150,8 +159,8 @@ def _plain_arm_frames(text: str, section: str | None) -> tuple[Frame, ...]:
 
 
 def _bare_arm(text: str, section: str | None) -> tuple[Frame, ...]:
-    """A wrapped arm line that holds only the function, not its caller: `[<c01a>] (show_stack) from`."""
-    return _arm_frames(text, section) if _ARM_ADDRESS.match(text) and text.endswith("from") else ()
+    """A wrapped arm line that holds only the function, or only half of its caller: `[<c01a>] (show_stack) from`."""
+    return _arm_frames(text, section) if _ARM_ADDRESS.match(text) and " from" in text else ()
 
 
 def _old_frames(text: str, section: str | None) -> tuple[Frame, ...]:
@@ -194,10 +203,8 @@ def infer_arch(release: str | None, frames: Iterable[Frame], clues: set[str], zo
 
 def arch_clue(text: str) -> str | None:
     """What a register line or an address says about the architecture."""
-    for pattern, arch in _LINE_ARCH:
-        if pattern.match(text):
-            return arch
-    return None
+    match = _LINE_CLUE.match(text)
+    return _LINE_ARCH[(match.lastindex or 1) - 1][1] if match is not None else None
 
 
 # The stack markers of x86, 32 or 64 bits.
@@ -226,20 +233,17 @@ _FUNCTION_ARCH = tuple(
         (r"__s390x?_sys_|system_call_ext$", "s390x"),
     )
 )
-_LINE_ARCH = tuple(
-    (re.compile(pattern), arch)
-    for pattern, arch in (
-        (r"RIP: [0-9a-f]{4}:|RAX: [0-9a-f]{16} RBX:|R1[03]: [0-9a-f]{16} ", "x86_64"),
-        (r"EIP: |EAX: [0-9a-f]{8} EBX:", "i386"),
-        (r"Krnl PSW|User PSW", "s390x"),
-        (r"</?(?:TASK|IRQ)>|\? ?</?(?:TASK|IRQ)>", X86),
-        (r"Call trace:$", "arm64"),
-        (r"\[<ffffffff8[1-9a-f][0-9a-f]{6}>\]", "x86_64"),
-        (r"MSR: .{1,40}<SF[A-Z,]*,LE[A-Z,]*>", "ppc64le"),
-        (r"epc   : |Stack : [0-9a-f]{8} [0-9a-f]{8} ", "mips"),
-        (r"NIP: {1,2}[0-9a-f]{16} |\[c0000[0-9a-f]{11}\] \[[0-9a-f]{16}\] ", "ppc64"),
-        (r"NIP: {1,2}[0-9a-f]{8} LR:|\[[0-9a-f]{8}\] \[[0-9a-f]{8}\] ", "ppc"),
-        (r"\[<[0-9a-f]{8}>\] \([\w.]+(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?\) from", "arm"),
-        (r"unwind_backtrace from ", "arm"),
-    )
+_LINE_ARCH = (
+    (r"RIP: [0-9a-f]{4}:|RAX: [0-9a-f]{16} RBX:|R1[03]: [0-9a-f]{16} ", "x86_64"),
+    (r"EIP: |EAX: [0-9a-f]{8} EBX:", "i386"),
+    (r"Krnl PSW|User PSW|\(\[<[0-9a-f]{16}>\]", "s390x"),
+    (r"(?:\? )?</?(?:TASK|IRQ)>", X86),
+    (r"Call trace:", "arm64"),
+    (r"\[<ffffffff8[1-9a-f][0-9a-f]{6}>\]", "x86_64"),
+    (r"MSR: .{1,40}<SF[A-Z,]{0,80},LE[A-Z,]{0,20}>", "ppc64le"),
+    (r"epc   : |Stack : [0-9a-f]{8} [0-9a-f]{8} ", "mips"),
+    (r"NIP: {1,2}[0-9a-f]{16} |\[c0000[0-9a-f]{11}\] \[[0-9a-f]{16}\] ", "ppc64"),
+    (r"NIP: {1,2}[0-9a-f]{8} LR:|\[[0-9a-f]{8}\] \[[0-9a-f]{8}\] ", "ppc"),
+    (r"\[<[0-9a-f]{8}>\] \([\w.]{1,128}(?:\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8})?\) from|unwind_backtrace from ", "arm"),
 )
+_LINE_CLUE = re.compile("|".join(f"({pattern})" for pattern, _ in _LINE_ARCH))

@@ -63,7 +63,7 @@ class Grouper:
         slot = classify(line.text)
         if slot is Slot.BLANK:
             return []
-        if slot is Slot.UNKNOWN:
+        if slot is Slot.UNKNOWN or (self._current is not None and self._current.awaits_rest(line)):
             self._take_unknown(previous, line)
             return []
         self._open.expire(line)

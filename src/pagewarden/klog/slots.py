@@ -1,12 +1,12 @@
 """What a line is by its first words."""
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 from pagewarden.klog import decode_meminfo, decode_oom, decode_trace
 
 
-class Slot(Enum):
+class Slot(IntEnum):
     """The kinds of lines that reports are made of, and those that stand around them."""
 
     HEADER = auto()
