@@ -8,13 +8,14 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pagewarden.cli.main import COMMANDS, main
 from pagewarden.cli.schema import DOCUMENTS
-from pagewarden.report import wire
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
@@ -120,21 +121,27 @@ def test_some_output_is_checked() -> None:
     assert len(CHECKED) >= 10
 
 
+def schema_of(document: str) -> dict[str, Any]:
+    module, model = DOCUMENTS[document]
+    schema: dict[str, Any] = getattr(import_module(module), model).model_json_schema(mode="serialization")
+    return schema
+
+
 def fields_of(document: str) -> set[str]:
     """Names of all fields of a document and of what is nested in it, but for other documents that it carries whole."""
-    schema = getattr(wire, DOCUMENTS[document][1]).model_json_schema(mode="serialization")
+    schema = schema_of(document)
     parts = schema.get("$defs", {})
-    carried = [model for name, (_, model) in DOCUMENTS.items() if name != document and model in parts]
+    carried = {model: name for name, (_, model) in DOCUMENTS.items() if name != document and model in parts}
     foreign = set(carried)
-    for model in carried:
-        foreign |= getattr(wire, model).model_json_schema(mode="serialization").get("$defs", {}).keys()
+    for name in carried.values():
+        foreign |= schema_of(name).get("$defs", {}).keys()
     own = [schema, *(part for name, part in parts.items() if name not in foreign)]
     return {field for part in own for field in part.get("properties", {})}
 
 
 @pytest.mark.parametrize("document", sorted(DOCUMENTS))
 def test_json_page_names_every_field(document: str) -> None:
-    identifier = getattr(wire, DOCUMENTS[document][1]).model_fields["schema_name"].default
+    identifier = schema_of(document)["properties"]["schema"]["const"]
     text = (PROJECT / "docs" / "json.md").read_text()
     section = re.search(rf"^## [^\n]*`{re.escape(identifier)}`\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     assert section is not None, f"no section for {identifier}"
