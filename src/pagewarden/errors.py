@@ -48,6 +48,12 @@ class ReadError(PagewardenError):
         self.missing = missing
 
 
+class PermissionDenied(ReadError):
+    """A file, the kernel's log or the journal that only others may read."""
+
+    exit_status = ExitStatus.NO_PERMISSION
+
+
 class ParseError(PagewardenError):
     """A line of a kernel file is not what the kernel prints there.
 

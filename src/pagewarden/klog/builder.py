@@ -17,6 +17,8 @@ MAX_NOTES = 24
 MAX_RAW = 4000
 _MAX_JOINED = 16 * 1024
 _MAX_WRAPS = 40
+# Lines of other origin (a reviewer's remark) between the parts of a wrapped line.
+_MAX_BETWEEN = 12
 
 OOM_KINDS = (ReportKind.OOM, ReportKind.MEMCG_OOM)
 _MEMCG_FRAMES = re.compile(r"mem_cgroup_(?:out_of_memory|oom_synchronize|oom|handle_oom|oom_notify)(?:\.|$)")
@@ -147,6 +149,8 @@ class Builder:
     def extend(self, line: LogLine) -> bool:
         """Take a line that may be more of the one before; False where it is not."""
         if self._slot is None or self._wraps >= _MAX_WRAPS or len(self._text) + len(line.text) > _MAX_JOINED:
+            return False
+        if line.number - self.last_number > _MAX_BETWEEN:
             return False
         joined = join_continuation(self._slot, self._text, line)
         if joined is None:

@@ -34,6 +34,7 @@ _LONGEST_SPLIT = 400
 class Grouper:
     """Takes lines in order and gives each report once it is over, in the order of their first lines.
 
+    :ivar last_taken: number of the last line that belonged to a report, or may come to.
     :param hold_leading: hold back the tail of a report whose head is not in the log until it is known whether whole
         reports follow; such a tail then only becomes a note on the next report. A live log passes False.
     """
@@ -48,6 +49,7 @@ class Grouper:
         self._release = release
         self._leading = hold_leading
         self._next_notes: list[str] = []
+        self.last_taken = 0
 
     def feed(self, line: LogLine) -> list[Report]:
         """Take one line; give the reports that are over now."""
@@ -57,6 +59,7 @@ class Grouper:
         if rejoined is not None:
             header, line = rejoined
         if header is not None:
+            self.last_taken = line.number
             self._open.expire(line)
             self._start(header, line)
             return self._drain()
@@ -80,6 +83,7 @@ class Grouper:
         """More of a wrapped line, the first half of one, or somebody else's line."""
         builder = self._current
         if builder is not None and not builder.closed and same_caller(builder, line) and builder.extend(line):
+            self.last_taken = line.number
             return
         if previous is not None and not line.prefixed and decode_meminfo.is_lost_start(previous.text):
             whole = replace(previous, text=f"{previous.text} {line.text}")
@@ -166,6 +170,7 @@ class Grouper:
             if builder is not None:
                 builder.put(slot, line)
                 self._current = builder
+                self.last_taken = line.number
 
     def _take_event(self, line: LogLine) -> None:
         """Another kernel message of many lines begins: a trace that follows is its own."""
@@ -193,6 +198,7 @@ class Grouper:
         if lead is not None and slot is Slot.VMALLOC_LEAD:
             lead.set_header(replace(header, address_space=True), line)
             return
+        self.last_taken = line.number
         builder = Builder.open(ReportKind.VMALLOC_FAILURE, line, header)
         builder.suppressed = self._take_suppressed(line)
         self._open.supersede(line, None)

@@ -27,6 +27,13 @@ _DECODED = {b"=3D": b"=", b"=C2=A0": b" ", b"=09": b" ", b"=20": b" "}
 # A mail program breaks encoded lines at 76 characters; a quote may stand before them.
 _SOFT_LENGTHS = range(40, 90)
 
+# The two forms that nearly every log has, and what must not be in such a line to read it at once.
+_PLAIN = re.compile(
+    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([\w.-]{1,64}) kernel: )?"
+    rb"\[ {0,11}(\d{1,10}\.\d{6})\](?:\[ {0,8}([TC]\d{1,10})\])? (.*)"
+)
+_NOT_PLAIN = re.compile(rb"[^ -~]|[&\\]|#0|=3D|=20$|=09$|kernel: .{0,300}kernel: ")
+
 
 class PrefixReader:
     """Turns raw lines into `LogLine`s; keeps what one line says about the next ones."""
@@ -44,6 +51,11 @@ class PrefixReader:
         :param number: 1-based line number, kept in the result.
         :param raw: without its newline.
         """
+        if not self._encoded:
+            plain = _read_plain(number, raw)
+            if plain is not None:
+                self._after_record = False
+                return [plain]
         if self._export.owns(raw):
             return self._export.read(number, raw)
         if b"=" in raw:
@@ -65,7 +77,8 @@ class PrefixReader:
         pieces = [piece for piece in text.split("\r") if piece] if "\r" in text else [text]
         lines: list[LogLine] = []
         for piece in pieces[:MAX_JOINED] or [""]:
-            found, self._after_record = strip_prefixes(clean_text(unescape_entities(piece)))
+            found = strip_prefixes(clean_text(unescape_entities(piece)))
+            self._after_record = found.kmsg
             lines += split_joined(number, found, cut)
         return lines
 
@@ -93,3 +106,27 @@ class PrefixReader:
         first = self._soft[0] if self._soft is not None else number
         self._soft = (first, (head + decoded.rstrip(b"\r")[:-1])[:MAX_LINE])
         return b"", True
+
+
+def _read_plain(number: int, raw: bytes) -> LogLine | None:
+    """Read a line of the commonest forms, `[ 12.345678] text` with or without syslog before it; None for all others.
+
+    Gives what the long way gives, several times faster.
+    """
+    match = _PLAIN.match(raw)
+    if match is None or len(raw) > MAX_LINE or _NOT_PLAIN.search(raw) is not None:
+        return None
+    wall, host, stamp, caller, rest = match.groups()
+    text = rest.strip(b" ")
+    if text[:1] == b"[" or (wall is None and b"kernel: " in rest):
+        return None
+    seconds = stamp.decode()
+    return LogLine(
+        number,
+        text.decode(),
+        wall.decode() if wall else seconds,
+        float(seconds),
+        host.decode() if host else None,
+        caller.decode() if caller else None,
+        prefixed=True,
+    )

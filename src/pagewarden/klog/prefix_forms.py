@@ -89,6 +89,7 @@ class Found:
     priority: int | None = None
     release: str | None = None
     prefixed: bool = False
+    kmsg: bool = False
 
     def take(self, end: int) -> None:
         """Drop a prefix of that length."""
@@ -110,11 +111,8 @@ def microseconds(value: str) -> str | None:
     return f"{int(value) // 1_000_000}.{int(value) % 1_000_000:06d}"
 
 
-def strip_prefixes(text: str) -> tuple[Found, bool]:
-    """Take every prefix off one cleaned line.
-
-    :return: what was found, and whether it was a record of the kernel's own (which lines of properties may follow).
-    """
+def strip_prefixes(text: str) -> Found:
+    """Take every prefix off one cleaned line."""
     found = Found(text)
     for pattern in (_QUOTE, _MARKUP):
         match = pattern.match(found.text)
@@ -123,14 +121,12 @@ def strip_prefixes(text: str) -> tuple[Found, bool]:
     found.text = found.text.lstrip(" ")
     if found.text.startswith("{"):
         found = _unwrap_json(found)
-    record = False
     for _ in range(_MAX_PREFIXES):
         if not _strip_one(found):
             break
-        record = record or found.stamp is not None
     if not found.prefixed:
         _strip_embedded(found)
-    return found, record
+    return found
 
 
 def unescape_entities(text: str) -> str:
@@ -247,6 +243,7 @@ def _strip_digits(found: Found) -> bool:
         found.caller_id = caller[1] if caller else None
         found.take(match.end())
         found.prefixed = _FRAGMENT.search(match[4]) is None
+        found.kmsg = True
         return True
     match = _NETCONSOLE_RELEASE.match(text)
     if match is not None:

@@ -1,0 +1,99 @@
+"""The systemd journal: the kernel's lines in it. The only module that imports systemd."""
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pagewarden.errors import PermissionDenied, ReadError
+from pagewarden.klog.group import Grouper
+from pagewarden.klog.prefix import PrefixReader
+from pagewarden.klog.types import LogLine, Report
+
+JOURNAL_FOLDERS = ("/var/log/journal", "/run/log/journal")
+_NAME = "journal"
+_NEEDED = "the Python package systemd-python (extra 'systemd') is needed to read it"
+
+
+def read_journal(since: datetime | None = None, *, directory: str | None = None) -> Iterator[Report]:
+    """Give the reports among the kernel's lines in the journal. Numbers count entries, from the first read.
+
+    :param since: leave out what is older.
+    :param directory: a journal directory, instead of this machine's own.
+    :raises ReadError: if the journal cannot be read, or systemd-python is not installed.
+    :raises PermissionDenied: if this user may not read the system's journal.
+    """
+    grouper = Grouper()
+    for line in journal_lines(since, directory=directory):
+        yield from grouper.feed(line)
+    yield from grouper.finish()
+
+
+def journal_lines(since: datetime | None = None, *, directory: str | None = None) -> Iterator[LogLine]:
+    """Give the kernel's lines in the journal, oldest first.
+
+    :raises ReadError: as `read_journal` does.
+    """
+    with contextlib.closing(_open(directory)) as reader:
+        reader.add_match(_TRANSPORT="kernel")
+        if since is not None:
+            reader.seek_realtime(since.timestamp())
+        prefixes = PrefixReader()
+        for number, entry in enumerate(reader, 1):
+            yield from entry_lines(number, entry, prefixes)
+
+
+def entry_lines(number: int, entry: Mapping[str, Any], prefixes: PrefixReader) -> Iterator[LogLine]:
+    """Give the lines of one journal entry, as systemd-python's Reader presents it."""
+    message = entry.get("MESSAGE", "")
+    if isinstance(message, bytes):
+        message = message.decode("utf-8", "replace")
+    wall = entry.get("__REALTIME_TIMESTAMP")
+    since_boot = entry.get("_SOURCE_MONOTONIC_TIMESTAMP")
+    host = entry.get("_HOSTNAME")
+    priority = entry.get("PRIORITY")
+    for part in str(message).split("\n")[:256]:
+        for line in prefixes.read_text(number, part):
+            yield LogLine(
+                number=number,
+                text=line.text,
+                timestamp=wall.isoformat(sep=" ", timespec="seconds") if isinstance(wall, datetime) else line.timestamp,
+                seconds=since_boot.total_seconds() if isinstance(since_boot, timedelta) else line.seconds,
+                host=host if isinstance(host, str) else None,
+                caller_id=line.caller_id,
+                level=priority if isinstance(priority, int) else None,
+                facility=0,
+                release=None,
+                prefixed=True,
+                cut=line.cut,
+            )
+
+
+def _open(directory: str | None) -> Any:
+    try:
+        journal = importlib.import_module("systemd.journal")
+    except ImportError as error:
+        raise ReadError(_NAME, _NEEDED) from error
+    if directory is None:
+        _check_access(JOURNAL_FOLDERS)
+    name = directory or _NAME
+    try:
+        reader = journal.Reader(path=directory) if directory is not None else journal.Reader()
+        reader.seek_head()
+    except PermissionError as error:
+        raise PermissionDenied(name, error.strerror or "permission denied") from error
+    except OSError as error:
+        raise ReadError(name, error.strerror or str(error), missing=isinstance(error, FileNotFoundError)) from error
+    return reader
+
+
+def _check_access(folders: Iterable[str]) -> None:
+    """Tell an absent journal and a forbidden one from one that holds nothing: the library shows all three empty."""
+    files = [path for folder in folders for path in Path(folder).glob("*/system.journal")]
+    if not files:
+        raise ReadError(_NAME, "this machine keeps none (no system.journal)", missing=True)
+    if not any(os.access(path, os.R_OK) for path in files):
+        raise PermissionDenied(_NAME, "only root and the groups systemd-journal and adm may read it")
