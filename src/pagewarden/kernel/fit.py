@@ -97,7 +97,7 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     stale_marks = _marks_are_stale(zones, marks, settings, page_size)
     hidden = () if stale_marks else _hidden_boosts(zones, marks.differences, marks.rules)
     differences = marks.differences + reserve_differences
-    stale_reserve = not reserve_differences or _reserve_is_stale(nodes, reserve_differences)
+    stale_reserve = not reserve_differences or _reserve_is_stale(nodes, reserve_differences, guess.reserve)
     stale = bool(differences) and (not marks.differences or stale_marks) and stale_reserve
     return Fit(
         exact=not differences,
@@ -272,18 +272,19 @@ def _best_reserve(
     candidates = [printed] if printed else list(layouts((zone.name for zone in zones), width))
     # Ratios nobody changed tell the zones: 256 each for DMA and DMA32, 32 for Normal.
     candidates.sort(key=lambda layout: default_ratio(layout, guess) != ratio)
-    best: tuple[tuple[str, ...] | None, ReserveRules, tuple[Difference, ...]] | None = None
+    found: list[tuple[tuple[str, ...] | None, ReserveRules, tuple[Difference, ...]]] = []
     for rules, layout in product(_reserve_variants(nodes, guess), candidates):
         if ratio is not None and len(ratio) not in (len(layout), len(layout) - 1):
             continue
         differences = _reserve_differences(
             nodes, layout, default_ratio(layout, rules) if ratio is None else ratio, rules
         )
-        if best is None or len(differences) < len(best[2]):
-            best = layout, rules, differences
+        found.append((layout, rules, differences))
         if not differences:
-            break
-    return best or (None, guess, tuple(_unplaced(zones)))
+            return found[-1]
+    if not found:
+        return None, guess, tuple(_unplaced(zones))
+    return min(found, key=lambda best: (not _reserve_is_stale(nodes, best[2], guess), len(best[2])))
 
 
 def _reserve_variants(nodes: Sequence[Node], guess: ReserveRules) -> Iterator[ReserveRules]:
@@ -319,16 +320,16 @@ def _unplaced(zones: Iterable[Zone]) -> Iterator[Difference]:
                 yield Difference(zone.node, zone.name, f"protection[{index}]", 0, printed)
 
 
-def _reserve_is_stale(nodes: Sequence[Node], differences: Sequence[Difference]) -> bool:
-    # Possible for some earlier counts: rows never fall, nothing is reserved where the formula gives none, and the
-    # earlier count was not beyond what the zones span.
+def _reserve_is_stale(nodes: Sequence[Node], differences: Sequence[Difference], rules: ReserveRules) -> bool:
+    # Possible for some earlier counts: rows never fall (but in 5.8 and 5.9, which forget zones in between), nothing is
+    # reserved where the formula gives none, and the earlier count was not beyond what the zones span.
     spans = {
         (node.node, zone.name): max(1, sum(z.spanned_pages for z in node.zones)) / max(1, _node_size(node))
         for node in nodes
         for zone in node.zones
     }
     rows = [zone.protection_pages or () for node in nodes for zone in node.zones]
-    rising = all(a <= b for row in rows for a, b in pairwise(row))
+    rising = rules.skipped_not_summed or all(a <= b for row in rows for a, b in pairwise(row))
     return rising and all(d.predicted > 0 and d.printed <= d.predicted * spans[d.node, d.zone] + 1 for d in differences)
 
 

@@ -207,6 +207,14 @@ def test_ratios_nobody_changed_tell_the_zones() -> None:
     assert machine([normal], alone, kernel="4.4.0").fit.layout == ("DMA", "DMA32", "Normal", "Movable")
 
 
+def test_stale_reserves_tell_the_zones_too() -> None:
+    """Normal had 3 pages when DMA's reserves were computed; the zone above DMA is Normal all the same."""
+    zones = [zone("DMA", 1, protection=(0, 3, 3, 3)), zone("Normal", 4, protection=(0, 0, 0, 0))]
+    fit = machine(zones, {"min_free_kbytes": "0", "lowmem_reserve_ratio": "1 1 1"}, kernel="3.10.0").fit
+    assert fit.layout == ("DMA", "Normal", "HighMem", "Movable")
+    assert fit.stale
+
+
 def test_kernels_that_print_a_boost_scale_their_gaps() -> None:
     """Quarters would do as well here (4 * 25 = 100), but 6.1 has the scale factor, whatever was captured."""
     zones = [zone("Normal", GIB, marks=(100, 125, 150), boost=0)]
