@@ -114,13 +114,16 @@ def _squeezed(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -
     default = predict_protection(
         machine.nodes, layout, default_ratio(layout, machine.rules.reserve), machine.rules.reserve
     )
+    size = machine.rules.watermarks.size
+    total = sum(zone_size(zone, size) for zone in machine.zones)
     found = []
     for node in machine.nodes:
         placed = [zone for zone in place(node, layout) if zone is not None and zone.populated]
         for index, zone in enumerate(placed):
+            matters = zone_size(zone, size) * 100 >= total * MATTERS_PERCENT
             weaker = max(zone.protection_pages or (0,)) * 2 < max(default[node.node, zone.name])
             room_above = any(upper.free_pages > 2 * upper.high_pages for upper in placed[index + 1 :])
-            if is_lowmem(zone) and weaker and room_above and zone.free_pages <= zone.low_pages:
+            if is_lowmem(zone) and matters and weaker and room_above and zone.free_pages <= zone.low_pages:
                 found.append(zone)
     return found
 
