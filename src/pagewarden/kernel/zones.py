@@ -32,11 +32,16 @@ def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
     """
     seen = frozenset(names)
     fits = (
-        [layout for layout in combinations(ORDER, count) if "Normal" in layout and seen <= frozenset(layout)]
+        [layout for layout in combinations(ORDER, count) if seen | _always(layout) <= frozenset(layout)]
         if count <= len(ORDER)
         else []
     )
     return tuple(sorted(fits, key=_unlikeliness))
+
+
+def _always(layout: Sequence[str]) -> frozenset[str]:
+    # Device (4.3) came long after Movable (2.6.24).
+    return frozenset({"Normal", "Movable"} if "Device" in layout else {"Normal"})
 
 
 def _unlikeliness(layout: Sequence[str]) -> tuple[bool, ...]:

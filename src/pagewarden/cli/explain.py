@@ -1,0 +1,128 @@
+"""`pagewarden explain`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+
+from pagewarden.cli.common import add_format, print_text
+from pagewarden.diagnose.diagnosis import Diagnosis
+from pagewarden.diagnose.explain import diagnose
+from pagewarden.errors import ExitStatus, UsageError
+from pagewarden.kernel.version import parse_version
+from pagewarden.klog.repeats import group_repeats
+from pagewarden.klog.sources import STANDARD_INPUT, read_reports
+from pagewarden.klog.types import Report, ReportGroup
+
+HELP = """\
+Decode every allocation failure, OOM kill and stall in kernel logs: who asked for what, which zones refused and on which
+comparison, by how many pages, whether it harmed anything, and what would have prevented it. Any kernel from 2.6 on; any
+form the log reached you in (dmesg, journalctl, syslog, serial consoles, mails), plain or compressed."""
+
+EPILOG = """\
+examples:
+  journalctl -k | pagewarden explain -
+  pagewarden explain /var/log/kern.log /var/log/kern.log.1.gz
+  pagewarden explain --journal --since -2d
+  pagewarden explain --all --format json FILE      JSON Lines, one report a line
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_format(parser)
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="a log, plain or .gz, .xz, .bz2, .zst; - for standard input"
+    )
+    parser.add_argument("--journal", action="store_true", help="read the kernel's messages from the systemd journal")
+    parser.add_argument(
+        "--since", metavar="TIME", help="with --journal: from then on (-2d, yesterday, 2026-11-20 08:00)"
+    )
+    parser.add_argument("--kmsg", action="store_true", help="read the kernel's own buffer, /dev/kmsg")
+    parser.add_argument(
+        "--all", action="store_true", help="show every report; otherwise repeats are grouped and counted"
+    )
+    parser.add_argument("--kernel", metavar="RELEASE", help="the kernel that wrote the log, where the log does not say")
+
+
+def run(args: argparse.Namespace) -> ExitStatus:
+    """Read the logs, explain each report, print."""
+    if args.kernel is not None and parse_version(args.kernel) is None:
+        raise UsageError(f"--kernel {args.kernel}: expected a release, for example 2.6.32-358.el6 or 6.1")
+    if args.since is not None and not args.journal:
+        raise UsageError("--since goes with --journal")
+    sources = list(_sources(args))
+    if not sources:
+        raise UsageError("nothing to read: name a FILE, - for standard input, --journal or --kmsg")
+    groups = ((name, group) for name, read in sources for group in _grouped(read(), every=args.all))
+    if args.format == "json":
+        _print_json(groups, args.kernel)
+    else:
+        _print_text([(name, group, diagnose(group.example, args.kernel)) for name, group in groups])
+    return ExitStatus.DONE
+
+
+Read = Callable[[], Iterable[Report]]
+
+
+def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Read]]:
+    for path in args.files:
+        name = "standard input" if path == STANDARD_INPUT else path
+        yield name, partial(_with_progress, path)
+    if args.journal:
+        from pagewarden.klog.journal import read_journal
+
+        since = _since(args.since)
+        yield "journal", partial(read_journal, since)
+    if args.kmsg:
+        from pagewarden.klog.kmsg import read_kmsg
+
+        yield "/dev/kmsg", read_kmsg
+
+
+def _since(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    from pagewarden.klog.since import parse_since
+
+    return parse_since(text, datetime.now().astimezone())
+
+
+def _with_progress(path: str) -> Iterator[Report]:
+    if not sys.stderr.isatty():
+        yield from read_reports(path)
+        return
+    from pagewarden.report.progress import reading
+
+    with reading(path) as progress:
+        yield from read_reports(path, progress=progress)
+
+
+def _grouped(reports: Iterable[Report], *, every: bool) -> Iterator[ReportGroup]:
+    if not every:
+        yield from group_repeats(reports)
+        return
+    for report in reports:
+        held_back = sum(entry.count for entry in report.suppressed) if report.suppressed else None
+        yield ReportGroup(report, 1, report.timestamp, report.timestamp, (report.line_number,), held_back)
+
+
+def _print_json(groups: Iterable[tuple[str, ReportGroup]], kernel: str | None) -> None:
+    from pagewarden.report.wire import to_json
+    from pagewarden.report.wire_report import report_document
+
+    for name, group in groups:
+        document = report_document(name, group, diagnose(group.example, kernel))
+        sys.stdout.write(to_json(document) + "\n")
+
+
+def _print_text(rows: list[tuple[str, ReportGroup, Diagnosis]]) -> None:
+    from pagewarden.report.explain import render_report, render_summary
+
+    if not rows:
+        print("No memory reports found.")
+        return
+    print_text(render_summary(rows))
+    for number, (name, group, diagnosis) in enumerate(rows, 1):
+        print_text(render_report(number, name, group, diagnosis))

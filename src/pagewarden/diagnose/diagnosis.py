@@ -1,0 +1,77 @@
+"""What a report means: its cause, whom it harmed, and what to do about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pagewarden.diagnose.callers import Caller
+from pagewarden.diagnose.known_fixes import Fix
+from pagewarden.diagnose.replay import Replay
+from pagewarden.klog.types import Report
+
+
+class Cause(StrEnum):
+    """Why a request was refused (the words of the JSON contract)."""
+
+    ATOMIC_RESERVE_EXHAUSTED = "atomic-reserve-exhausted"
+    FRAGMENTED = "fragmented"
+    LOWMEM_RESERVE = "lowmem-reserve"
+    ZONE_RESTRICTED = "zone-restricted"
+    NODE_RESTRICTED = "node-restricted"
+    RESERVED_FOR_OTHERS = "reserved-for-others"
+    MEMORY_EXHAUSTED = "memory-exhausted"
+    RECLAIM_TOO_SLOW = "reclaim-too-slow"
+    REQUEST_TOO_LARGE = "request-too-large"
+    MEMCG_LIMIT = "memcg-limit"
+    ADDRESS_SPACE = "address-space"
+    RECOVERED = "recovered"
+    INCOMPLETE = "incomplete"
+
+
+class Harm(StrEnum):
+    """What the failure did."""
+
+    NONE = "none"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    KILLED = "killed"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Something to do, or explicitly not worth doing.
+
+    :ivar key: a sysctl or "action:WORD"; None for plain advice.
+    :ivar value: what to set it to; None where there is no number to give.
+    """
+
+    action: str
+    key: str | None
+    value: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A cause and how it was reached.
+
+    :ivar inferred: by reasoning from what is printed, not by the numbers alone.
+    :ivar because: the deciding facts, in sentences.
+    """
+
+    cause: Cause
+    inferred: bool
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything there is to say about one report."""
+
+    report: Report
+    replay: Replay
+    caller: Caller
+    judgement: Judgement
+    harm: Harm
+    remedies: tuple[Remedy, ...]
+    fixes: tuple[Fix, ...]
+    explanation: str

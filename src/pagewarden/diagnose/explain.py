@@ -1,0 +1,162 @@
+"""One report, explained: cause, harm and remedies, and a paragraph an administrator can forward."""
+
+from pagewarden.diagnose.callers import Caller, Work, identify_caller
+from pagewarden.diagnose.diagnosis import Cause, Diagnosis, Harm, Judgement
+from pagewarden.diagnose.judge import judge
+from pagewarden.diagnose.known_fixes import known_fixes
+from pagewarden.diagnose.min_free import (
+    MinFreeAtReport,
+    WouldHavePassed,
+    min_free_at_report,
+    printed_zones,
+    smallest_passing,
+)
+from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, harm_of, remedies_for
+from pagewarden.diagnose.replay import Replay, replay
+from pagewarden.kernel.gfp import GfpFlags
+from pagewarden.klog.types import Report, ReportKind
+from pagewarden.units import human_bytes
+
+_WORK = {
+    Work.NETWORK_RECEIVE: "receiving from the network",
+    Work.NETWORK_TRANSMIT: "sending to the network",
+    Work.HUGE_PAGE: "getting a huge page",
+    Work.FORK: "starting a process",
+    Work.USB: "handling a USB request",
+    Work.NETWORK_FS: "working on a network file system",
+    Work.FILE_SYSTEM: "working in a file system",
+    Work.PAGE_FAULT: "handling a page fault",
+    Work.PAGE_CACHE: "reading into the page cache",
+    Work.MODULE_LOAD: "loading a module",
+}
+
+_NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW, Cause.RESERVED_FOR_OTHERS})
+
+
+def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
+    """Explain one report.
+
+    :param kernel: a release the user named; it wins over what the log says.
+    """
+    replayed = replay(report, kernel)
+    caller = identify_caller(report)
+    judgement = judge(report, replayed)
+    zones = printed_zones(replayed)
+    setting = min_free_at_report(zones, replayed) if zones else None
+    passed = smallest_passing(replayed, setting) if setting and judgement.cause in _NEEDS_VALUE else None
+    fixes = known_fixes(report, replayed.version if replayed.known else None)
+    harm = harm_of(report, judgement, caller)
+    case = Case(report, replayed, caller, setting, passed)
+    return Diagnosis(
+        report=report,
+        replay=replayed,
+        caller=caller,
+        judgement=judgement,
+        harm=harm,
+        remedies=remedies_for(case, judgement, fixes),
+        fixes=tuple(fixes),
+        explanation=" ".join(_sentences(case, judgement, harm)),
+    )
+
+
+def _sentences(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
+    report, replayed = case.report, case.replay
+    found = [_request(report, replayed, case.caller), *judgement.because]
+    if judgement.inferred:
+        found.append("This is inferred: the report does not print all that decides.")
+    found += _uncertainty(replayed)
+    found += _setting(case.setting, case.passed, judgement)
+    found += _consequence(case, judgement, harm)
+    return [sentence for sentence in found if sentence]
+
+
+def _request(report: Report, replayed: Replay, caller: Caller) -> str:
+    if report.kind is ReportKind.UNRECOGNISED:
+        return "This looks like a memory report, but its format is not known here."
+    if report.kind is ReportKind.MEMORY_DUMP:
+        return ""
+    who = caller.frame.function if caller.frame else None
+    module = f" [{caller.frame.module}]" if caller.frame and caller.frame.module else ""
+    doing = _WORK.get(caller.work)
+    subject = f"{who}{module}" if who else "The kernel"
+    work = f", {doing}," if doing else ""
+    size = _size(report, replayed)
+    named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
+    return f"{subject}{work} asked for {size} {_manner(replayed.flags)}{named}."
+
+
+def _size(report: Report, replayed: Replay) -> str:
+    if report.request_bytes is not None:
+        return human_bytes(report.request_bytes)
+    if report.order is None or report.order < 0:
+        return "memory (the order is not printed)"
+    if report.order == 0:
+        return "one page"
+    pages = 1 << report.order
+    return f"{pages} contiguous pages (order {report.order}, {human_bytes(pages * replayed.page_size)})"
+
+
+def _manner(flags: GfpFlags | None) -> str:
+    if flags is None:
+        return "in a way that is not printed"
+    if flags.can_direct_reclaim:
+        return "and could wait for reclaim"
+    return "in a context that cannot wait" + (", with access to part of the reserve" if flags.high else "")
+
+
+def _uncertainty(replayed: Replay) -> list[str]:
+    if replayed.known or not replayed.zones or replayed.version is None:
+        return []
+    first, last = replayed.candidates[0], replayed.candidates[-1]
+    if replayed.disagreement:
+        return [f"The kernel release is not in the log: {replayed.disagreement}; name it with --kernel."]
+    return [f"The kernel release is not in the log; the rules of {first} to {last} all say the same."]
+
+
+def _setting(setting: MinFreeAtReport | None, passed: WouldHavePassed | None, judgement: Judgement) -> list[str]:
+    if setting is None:
+        return []
+    found = []
+    per_zone = len(setting.zones)
+    slack = per_zone * setting.page_size // 1024
+    if 0 <= setting.formula_kb - setting.value_kb < slack:
+        found.append(
+            f"The marks follow from vm.min_free_kbytes={setting.formula_kb}, which is just what the kernel's own "
+            "formula "
+            f"gives for {human_bytes(setting.lowmem_kb * 1024)} of low memory."
+        )
+    else:
+        found.append(f"The marks follow from vm.min_free_kbytes of about {setting.value_kb}.")
+    if passed is not None:
+        found.append(f"With {passed.value_kb} this request would have passed, in {passed.zone}.")
+    elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED:
+        found.append("No value within 5 % of low memory would have let it pass.")
+    return found
+
+
+def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
+    report = case.report
+    if harm is Harm.KILLED:
+        return [_killed(report)]
+    if judgement.cause is Cause.RECOVERED:
+        return ["By the time the report was written the shortage was over."]
+    if harm is Harm.DEGRADED and case.caller.work is Work.NETWORK_RECEIVE:
+        return ["The driver drops the packet and tries again; this is no outage unless it repeats by the thousand."]
+    if harm is Harm.DEGRADED and case.caller.work is Work.HUGE_PAGE:
+        return ["Small pages are used instead; nothing is lost but speed."]
+    order, flags = report.order, case.replay.flags
+    waited = flags is not None and flags.can_direct_reclaim
+    if report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and waited and order is not None and order > COSTLY_ORDER:
+        return [
+            f"Nobody was killed for it: order {order} is above the limit ({COSTLY_ORDER}) up to which the kernel would."
+        ]
+    return []
+
+
+def _killed(report: Report) -> str:
+    victim = report.victim
+    if victim is None:
+        return "Which process was killed is not in the log."
+    name = f"{victim.comm} (process {victim.pid})" if victim.comm else f"Process {victim.pid}"
+    bystander = report.comm is not None and victim.comm is not None and report.comm != victim.comm
+    return f"{name} was killed" + (", not the task that asked." if bystander else ".")

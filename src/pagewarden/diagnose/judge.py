@@ -1,0 +1,276 @@
+"""From the replayed zones of a report to its cause."""
+
+from collections.abc import Sequence
+
+from pagewarden.diagnose.diagnosis import Cause, Judgement
+from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.kernel.watermark_check import Verdict
+from pagewarden.klog.types import Report, ReportKind
+from pagewarden.units import human_bytes, kb_to_pages
+
+REFUSED = frozenset({Verdict.BELOW_MARK, Verdict.LOWMEM_RESERVE, Verdict.NO_BLOCK})
+
+TINY_KB = 64 * 1024
+"""Zone DMA of x86 has 16 MiB; a zone this small beside larger ones never makes a cause by its reserve alone."""
+
+RECLAIMABLE_PERCENT = 20
+"""Page cache and reclaimable slab above this share of memory means that reclaim had something to take."""
+
+MUCH_KB = 1024 * 1024
+"""So does this much, where it is also several times what the high marks ask for."""
+
+_KILLS = frozenset({ReportKind.OOM, ReportKind.MEMCG_OOM})
+
+
+def judge(report: Report, replay: Replay) -> Judgement:
+    """Decide why the request was refused, or say what is missing for that."""
+    special = _by_kind(report, replay)
+    if special is not None:
+        return special
+    if replay.flags is None or not any(zone.dump.free_kb is not None for zone in replay.zones):
+        return _without_zones(report, replay)
+    too_large = _too_large(report, replay)
+    if too_large is not None:
+        return too_large
+    return _by_zones(report, replay)
+
+
+def _by_kind(report: Report, replay: Replay) -> Judgement | None:
+    if report.kind is ReportKind.MEMCG_OOM:
+        group = report.memcg.limited if report.memcg else None
+        named = f" {group}" if group else ""
+        return Judgement(Cause.MEMCG_LIMIT, False, (f"The memory limit of the control group{named} was reached.",))
+    if report.address_space:
+        return Judgement(
+            Cause.ADDRESS_SPACE, False, ("The kernel ran out of addresses for mappings, not out of memory.",)
+        )
+    if report.kind is ReportKind.MEMORY_DUMP:
+        return Judgement(Cause.INCOMPLETE, False, ("A memory dump without a request: its header is not in the log.",))
+    return None
+
+
+def _without_zones(report: Report, replay: Replay) -> Judgement:
+    lacks = ", ".join(report.missing) or "the zones"
+    order = report.order
+    if report.kind is ReportKind.NOMMU_FAILURE and report.request_bytes:
+        text = f"One run of {human_bytes(report.request_bytes)} was asked for; without an MMU it must be contiguous."
+        return Judgement(Cause.FRAGMENTED, True, (text,))
+    words = [f"The report lacks what a verdict needs: {lacks}."]
+    if order is not None and order > 3:
+        words.append(f"A request of order {order} ({1 << order} contiguous pages) mostly fails for fragmentation.")
+    return Judgement(Cause.INCOMPLETE, False, tuple(words))
+
+
+def _too_large(report: Report, replay: Replay) -> Judgement | None:
+    lists = [len(zone.dump.free_blocks or ()) for zone in replay.zones if zone.dump.free_list_total_kb is not None]
+    if lists and replay.order >= max(lists):
+        text = f"Order {replay.order} is beyond the largest the allocator keeps (order {max(lists) - 1})."
+        return Judgement(Cause.REQUEST_TOO_LARGE, False, (text,))
+    sizes = [_size_kb(zone) for zone in replay.zones if zone.usable and _size_kb(zone) is not None]
+    wanted_kb = (1 << replay.order) * replay.page_size // 1024
+    if sizes and wanted_kb > max(size or 0 for size in sizes):
+        text = f"{human_bytes(wanted_kb * 1024)} in one piece is more than any zone it may use has."
+        return Judgement(Cause.REQUEST_TOO_LARGE, False, (text,))
+    return None
+
+
+def _size_kb(zone: ZoneReplay) -> int | None:
+    return zone.dump.present_kb if zone.dump.managed_kb is None else zone.dump.managed_kb
+
+
+def _by_zones(report: Report, replay: Replay) -> Judgement:
+    usable = [zone for zone in replay.zones if zone.usable]
+    if not usable:
+        return _nothing_eligible(report, replay)
+    weighty = [zone for zone in usable if not _is_tiny_reserved(zone, usable)]
+    if not weighty:
+        weighty = usable
+    passing = [zone for zone in weighty if zone.verdict is Verdict.WOULD_PASS]
+    unknown = [zone for zone in weighty if zone.verdict is Verdict.UNKNOWN]
+    if passing:
+        return _passing(report, replay, passing)
+    if unknown:
+        return _undecided(report, replay, weighty, unknown)
+    return _refused(report, replay, weighty)
+
+
+def _is_tiny_reserved(zone: ZoneReplay, usable: Sequence[ZoneReplay]) -> bool:
+    # Such a zone is always barred on a machine with larger ones; it decides nothing.
+    size = _size_kb(zone)
+    others = max((_size_kb(other) or 0 for other in usable), default=0)
+    held = zone.verdict is Verdict.LOWMEM_RESERVE or (zone.check is not None and zone.check.reserve_pages > 0)
+    return held and size is not None and size <= TINY_KB and others > size
+
+
+def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
+    assert replay.flags is not None
+    barred = [zone for zone in replay.zones if zone.verdict is Verdict.NOT_ELIGIBLE and not is_empty(zone.dump)]
+    if barred and any(zone.dump.zone == replay.flags.zone for zone in barred):
+        return Judgement(Cause.NODE_RESTRICTED, False, (f"Only nodes {report.nodemask} may be used.",))
+    text = f"The mask allows zone {replay.flags.zone} and below only, and this machine has no memory there."
+    return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
+
+
+def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> Judgement:
+    names = ", ".join(zone.name for zone in passing)
+    if report.order is None and report.gfp_mask is not None and report.kind in _KILLS | {ReportKind.DEADLOCK_WARNING}:
+        largest = max(
+            (zone.check.usable_order for zone in passing if zone.check and zone.check.usable_order is not None),
+            default=None,
+        )
+        beyond = f" above {largest}" if largest is not None else ""
+        text = (
+            f"A single page would have been granted from {names}, far above the mark, so memory was not short: the "
+            "order, "
+            f"which this kernel does not print, must have been one{beyond} for which no block was free."
+        )
+        return Judgement(Cause.FRAGMENTED, True, (text,))
+    restricted = report.constraint in ("CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY")
+    if restricted:
+        text = f"{names} had room, but the task was confined by its {_constraint(report)} to other nodes."
+        return Judgement(Cause.NODE_RESTRICTED, True, (text,))
+    text = (
+        f"The zones as printed would grant this request (from {names}): they were read after it had failed, and memory "
+        "was freed in between."
+    )
+    return Judgement(Cause.RECOVERED, False, (text,))
+
+
+def _constraint(report: Report) -> str:
+    return "cpuset" if report.constraint == "CONSTRAINT_CPUSET" else "memory policy"
+
+
+def _undecided(
+    report: Report, replay: Replay, weighty: Sequence[ZoneReplay], unknown: Sequence[ZoneReplay]
+) -> Judgement:
+    enough = all(zone.check is not None and zone.check.short_pages == 0 for zone in unknown)
+    if replay.order > 0 and enough and "free blocks" in unknown[0].reason:
+        names = ", ".join(zone.name for zone in unknown)
+        text = (
+            f"{names} had enough free pages and passed the first comparison, so what decided was whether a block of "
+            f"{1 << replay.order} pages was free; the free lists are not in the report."
+        )
+        return Judgement(Cause.FRAGMENTED, True, (text,))
+    refused = [zone for zone in weighty if zone.verdict in REFUSED]
+    if refused and not enough:
+        judgement = _refused(report, replay, refused)
+        doubt = "; ".join(f"{zone.name}: {zone.reason}" for zone in unknown)
+        return Judgement(judgement.cause, True, (*judgement.because, f"Not decided for {doubt}."))
+    doubts = "; ".join(f"{zone.name}: {zone.reason}" for zone in unknown)
+    return Judgement(Cause.INCOMPLETE, False, (f"No verdict: {doubts}.",))
+
+
+def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Every zone that matters refused: by the mark, by its reserve, or for want of a block."""
+    without_block = [zone for zone in weighty if zone.verdict is Verdict.NO_BLOCK]
+    if without_block:
+        return _no_block(replay, without_block)
+    reserved = [zone for zone in weighty if _only_for_others(zone, replay)]
+    if reserved and len(reserved) == len(weighty):
+        names = ", ".join(zone.name for zone in reserved)
+        text = f"{names}: what is free is set aside for highatomic or CMA users, which this request is not."
+        return Judgement(Cause.RESERVED_FOR_OTHERS, False, (text,))
+    held = [zone for zone in weighty if zone.verdict is Verdict.LOWMEM_RESERVE]
+    below = [zone for zone in weighty if zone.verdict is Verdict.BELOW_MARK]
+    if held and not below:
+        text = f"{_names(held)} had pages above the mark, but kept them for requests that can use no higher zone."
+        return Judgement(Cause.LOWMEM_RESERVE, False, (text,))
+    elsewhere = _room_elsewhere(report, replay)
+    if elsewhere is not None:
+        return elsewhere
+    assert replay.flags is not None
+    if not replay.flags.can_direct_reclaim:
+        text = (
+            f"The caller could not sleep, and {_names(weighty)} {'was' if len(weighty) == 1 else 'were'} below even "
+            "the part "
+            "of the reserve that such a caller may use. kswapd had been woken but had not caught up."
+        )
+        return Judgement(Cause.ATOMIC_RESERVE_EXHAUSTED, False, (text,))
+    return _sleeper(report, replay, weighty)
+
+
+def _names(zones: Sequence[ZoneReplay]) -> str:
+    return ", ".join(zone.name for zone in zones)
+
+
+def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
+    # Before 4.4 the check looks at counts, not at whose blocks they are: a block may be there and be refused.
+    for_others = [zone for zone in zones if _blocks_for_others(zone, replay.order) and not _failed_in_loop(zone)]
+    if len(for_others) == len(zones):
+        text = f"{_names(zones)}: the only blocks of this size belong to highatomic, CMA or isolated page blocks."
+        return Judgement(Cause.RESERVED_FOR_OTHERS, False, (text,))
+    size = human_bytes((1 << replay.order) * replay.page_size)
+    text = f"{_names(zones)} had enough free pages, but not {size} in one piece that this caller may take."
+    return Judgement(Cause.FRAGMENTED, False, (text,))
+
+
+def _blocks_for_others(zone: ZoneReplay, order: int) -> bool:
+    return any(block.count and block.order >= order for block in zone.dump.free_blocks or ())
+
+
+def _failed_in_loop(zone: ZoneReplay) -> bool:
+    return zone.check is not None and zone.check.failed_order is not None
+
+
+def _only_for_others(zone: ZoneReplay, replay: Replay) -> bool:
+    check = zone.check
+    if check is None or check.short_pages == 0 or zone.dump.free_kb is None:
+        return False
+    return kb_to_pages(zone.dump.free_kb, replay.page_size) >= check.required_pages
+
+
+def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:
+    """A zone with room that the mask or the nodes bar."""
+    barred = [zone for zone in replay.zones if zone.usable is False and _has_room(zone)]
+    if not barred:
+        return None
+    assert replay.flags is not None
+    by_node = [zone for zone in barred if report.nodemask is not None and _same_or_lower(zone, replay)]
+    if by_node:
+        text = f"{_names(by_node)} had room, but only nodes {report.nodemask} may be used."
+        return Judgement(Cause.NODE_RESTRICTED, False, (text,))
+    text = f"The mask allows zone {replay.flags.zone} and below only, and these were short; {_names(barred)} had room."
+    return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
+
+
+def _has_room(zone: ZoneReplay) -> bool:
+    dump = zone.dump
+    return dump.free_kb is not None and dump.high_kb is not None and dump.free_kb > 2 * dump.high_kb > 0
+
+
+def _same_or_lower(zone: ZoneReplay, replay: Replay) -> bool:
+    return any(other.usable and other.dump.zone == zone.dump.zone for other in replay.zones)
+
+
+def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """A caller that could wait: was there nothing left to reclaim, or did reclaim not keep up?"""
+    reclaimable, total = _reclaimable_kb(report), _total_kb(report)
+    if reclaimable is not None and total and _is_much(reclaimable, total, weighty):
+        text = (
+            f"The caller could wait, and {human_bytes(reclaimable * 1024)} of page cache and slab were reclaimable, "
+            "but "
+            "reclaim did not free pages in time."
+        )
+        return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
+    left = "" if reclaimable is None else f"; page cache and reclaimable slab were {human_bytes(reclaimable * 1024)}"
+    return Judgement(Cause.MEMORY_EXHAUSTED, reclaimable is None, (f"{_names(weighty)}: below the mark{left}.",))
+
+
+def _is_much(reclaimable_kb: int, total_kb: int, weighty: Sequence[ZoneReplay]) -> bool:
+    highs_kb = sum(zone.dump.high_kb or 0 for zone in weighty)
+    large = reclaimable_kb >= MUCH_KB and reclaimable_kb > 4 * highs_kb
+    return large or reclaimable_kb * 100 > total_kb * RECLAIMABLE_PERCENT
+
+
+def _reclaimable_kb(report: Report) -> int | None:
+    pages = report.counters_pages
+    names = ("active_file", "inactive_file", "slab_reclaimable")
+    if not all(name in pages for name in names):
+        return None
+    return sum(pages[name] for name in names) * ((report.page_size or 4096) // 1024)
+
+
+def _total_kb(report: Report) -> int | None:
+    sizes = [zone.present_kb if zone.managed_kb is None else zone.managed_kb for zone in report.zones]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known else None

@@ -1,0 +1,57 @@
+"""What later kernels mended, and what helps until then: read from the changes themselves, by release."""
+
+from dataclasses import dataclass
+
+from pagewarden.diagnose.releases import format_bounds
+from pagewarden.kernel.version import KernelVersion
+from pagewarden.klog.types import Report, ReportKind
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A known change that bears on a report. :ivar text: what was wrong, where it was mended, what helps until then."""
+
+    text: str
+    stopgap: str | None
+
+
+def known_fixes(report: Report, version: KernelVersion | None) -> list[Fix]:
+    """List the known changes for this kernel and this kind of request."""
+    found = []
+    atomic_pairs = report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and (report.order or 0) > 0
+    if atomic_pairs and (_may_be_el6(report) if version is None else version.vendor == "el6"):
+        found.append(Fix(_el6_text(version), _EL6_STOPGAP))
+    if version is None:
+        return found
+    if (2, 6, 38) <= version.numbers < (3, 3, 0) and version.vendor is None:
+        found.append(Fix("2.6.38 to 3.2 demand two free pages more than meant in every check (mended in 3.3).", None))
+    return found
+
+
+_EL6_STOPGAP = (
+    "As stopgaps the vendor names a larger vm.min_free_kbytes (more free memory, and so more free pairs of pages) and "
+    "vm.zone_reclaim_mode=1 (reclaim near the failing node)."
+)
+
+
+def _el6_text(version: KernelVersion | None) -> str:
+    known = (
+        "before 2.6.32-358.el6 kswapd of Red Hat 6 did not compact memory, so that requests of two pages and more that "
+    )
+    known += "cannot wait failed with plenty of memory free"
+    if version is None:
+        return f"If this is Red Hat 6: {known}."
+    if _el6_build(version) < 358:
+        return f"{known[0].upper()}{known[1:]}: update the kernel."
+    return f"{known[0].upper()}{known[1:]}; this kernel has that change already, a later one has more of the kind."
+
+
+def _may_be_el6(report: Report) -> bool:
+    # A bare mask, and a full stop before the order: kernels until 2.6.39, and Red Hat 6.
+    return report.gfp_names is None and format_bounds(report)[1] <= (4, 6, 0) and not report.zones
+
+
+def _el6_build(version: KernelVersion) -> int:
+    # 2.6.32-358.el6.x86_64
+    build = version.release.partition("-")[2].partition(".")[0]
+    return int(build) if build.isdigit() else 0

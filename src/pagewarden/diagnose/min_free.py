@@ -1,0 +1,146 @@
+"""The smallest vm.min_free_kbytes with which a refused request would have passed, through the kernel's own split.
+
+The report shows how far the zone had been emptied below its low mark, where kswapd is woken. With a larger setting
+every mark is higher, and the same burst taken from the higher low mark would have ended higher as well:
+
+    free' = free + (low' - low)
+
+The request passes if the check says so for free' against the higher marks. The value found is the smallest for which
+that holds in the zone where it was nearest, and is not given where it would be beyond a twentieth of low memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
+from pagewarden.kernel.check_rules import allocation_rules
+from pagewarden.kernel.fit import Fit, Settings, find_fit
+from pagewarden.kernel.min_free import calculate_min_free_kbytes
+from pagewarden.kernel.rules import KernelRules, rules_for
+from pagewarden.kernel.watermark_check import AllocRequest, Verdict, check_zone
+from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks, zone_size
+from pagewarden.kernel.zones import is_lowmem
+from pagewarden.klog.types import ZoneDump
+from pagewarden.procfs.types import Node, Zone
+from pagewarden.units import kb_to_pages, pages_to_kb
+
+
+@dataclass(frozen=True, slots=True)
+class MinFreeAtReport:
+    """What the marks of a report say of the setting in force then.
+
+    :ivar value_kb: the setting, inferred from the min marks (within a page for each zone).
+    :ivar formula_kb: what the kernel's square-root formula gives for the zones printed.
+    """
+
+    value_kb: int
+    formula_kb: int
+    lowmem_kb: int
+    zones: tuple[Zone, ...]
+    rules: KernelRules
+    page_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class WouldHavePassed:
+    """The answer for the zone that was nearest."""
+
+    value_kb: int
+    zone: str
+
+
+def min_free_at_report(zones: Sequence[ZoneReplay], replay: Replay) -> MinFreeAtReport | None:
+    """Infer the setting from the marks; None where a zone's marks or size are not printed, or fit no formula."""
+    found = [_zone(zone.dump, replay.page_size) for zone in zones]
+    whole = [zone for zone in found if zone is not None]
+    if replay.version is None or len(whole) != len(found) or not whole:
+        return None
+    guess = rules_for(replay.version)
+    fit = _fit(whole, guess, replay.page_size)
+    if not fit.usable or fit.min_free_kbytes is None or fit.extra_free_kbytes:
+        return None
+    lowmem = sum(zone_size(zone, guess.min_free.size) for zone in whole if is_lowmem(zone))
+    formula = calculate_min_free_kbytes(lowmem, replay.page_size, guess.min_free)
+    lowmem_kb = pages_to_kb(lowmem, replay.page_size)
+    return MinFreeAtReport(fit.min_free_kbytes, formula, lowmem_kb, tuple(whole), fit.rules, replay.page_size)
+
+
+def _fit(zones: Sequence[Zone], guess: KernelRules, page_size: int) -> Fit:
+    nodes = tuple(
+        Node(number, tuple(zone for zone in zones if zone.node == number))
+        for number in dict.fromkeys(zone.node for zone in zones)
+    )
+    return find_fit(nodes, Settings(None, None, None), guess, page_size)
+
+
+def _zone(dump: ZoneDump, page_size: int) -> Zone | None:
+    if dump.min_kb is None or dump.low_kb is None or dump.high_kb is None or dump.present_kb is None:
+        return None
+    present = kb_to_pages(dump.present_kb, page_size)
+    return Zone(
+        node=dump.node or 0,
+        name=dump.zone,
+        free_pages=kb_to_pages(dump.free_kb or 0, page_size),
+        min_pages=kb_to_pages(dump.min_kb, page_size),
+        low_pages=kb_to_pages(dump.low_kb, page_size),
+        high_pages=kb_to_pages(dump.high_kb, page_size),
+        spanned_pages=present,
+        present_pages=present,
+        managed_pages=None if dump.managed_kb is None else kb_to_pages(dump.managed_kb, page_size),
+        boost_pages=None if dump.boost_kb is None else kb_to_pages(dump.boost_kb, page_size),
+    )
+
+
+def smallest_passing(replay: Replay, setting: MinFreeAtReport) -> WouldHavePassed | None:
+    """Find the smallest value with which the request would have passed in some zone; None within the cap."""
+    refused = [zone for zone in replay.zones if zone.verdict in (Verdict.BELOW_MARK, Verdict.LOWMEM_RESERVE)]
+    answers = []
+    for zone in refused:
+        value = _smallest_for(zone, replay, setting)
+        if value is not None:
+            answers.append(WouldHavePassed(value, zone.name))
+    return min(answers, key=lambda answer: answer.value_kb, default=None)
+
+
+def _smallest_for(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport) -> int | None:
+    highest = max(setting.lowmem_kb // 20, setting.value_kb)
+    if not _passes(zone, replay, setting, highest):
+        return None
+    low, high = setting.value_kb, highest
+    while low < high:
+        middle = (low + high) // 2
+        if _passes(zone, replay, setting, middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _passes(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, value_kb: int) -> bool:
+    if zone.check is None or replay.flags is None or replay.version is None:
+        return False
+    marks = setup_per_zone_wmarks(setting.zones, value_kb, None, setting.rules.watermarks, setting.page_size)
+    index = next(i for i, known in enumerate(setting.zones) if (known.node, known.name) == _key(zone))
+    boost = setting.zones[index].boost_pages or 0
+    raised: Marks = marks[index].raised(boost)
+    rules = allocation_rules(replay.version)
+    state = zone_state(zone.dump, replay.page_size, rules)
+    gained = raised.low_pages - state.low_pages
+    changed = replace(
+        state,
+        free_pages=state.free_pages + gained,
+        min_pages=raised.min_pages,
+        low_pages=raised.low_pages,
+        high_pages=raised.high_pages,
+    )
+    request = AllocRequest(replay.order, replay.flags)
+    return check_zone(changed, request, rules, zone.check.reserve_pages).verdict is Verdict.WOULD_PASS
+
+
+def _key(zone: ZoneReplay) -> tuple[int, str]:
+    return zone.dump.node or 0, zone.dump.zone
+
+
+def printed_zones(replay: Replay) -> list[ZoneReplay]:
+    """The zones whose own line is in the report and which have pages."""
+    return [zone for zone in replay.zones if zone.dump.free_kb is not None and not is_empty(zone.dump)]

@@ -1,0 +1,251 @@
+"""What to do about a report, the right knob first, and what not to bother with."""
+
+from dataclasses import dataclass
+
+from pagewarden.diagnose.callers import Caller, Work
+from pagewarden.diagnose.diagnosis import Cause, Harm, Judgement, Remedy
+from pagewarden.diagnose.known_fixes import Fix
+from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
+from pagewarden.diagnose.replay import Replay
+from pagewarden.klog.types import Report, ReportKind
+
+MIN_FREE = "vm.min_free_kbytes"
+COSTLY_ORDER = 3
+"""Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
+
+_NETWORK = (Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
+
+
+def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
+    """Say what the failure did to the machine's users."""
+    if report.kind in (ReportKind.OOM, ReportKind.MEMCG_OOM):
+        return Harm.KILLED
+    if report.kind is ReportKind.MEMORY_DUMP or report.kind is ReportKind.UNRECOGNISED:
+        return Harm.NONE
+    if report.kind in (ReportKind.ALLOCATION_STALL, ReportKind.DEADLOCK_WARNING):
+        return Harm.DEGRADED
+    if caller.work in _NETWORK or caller.work is Work.HUGE_PAGE:
+        return Harm.DEGRADED  # a packet is dropped and sent again; a small page is used instead
+    return Harm.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known when remedies are chosen.
+
+    :ivar setting: vm.min_free_kbytes when the report was written, where the marks tell it.
+    :ivar passed: the smallest value of it with which the request would have passed, if any within 5 % of low memory.
+    """
+
+    report: Report
+    replay: Replay
+    caller: Caller
+    setting: MinFreeAtReport | None
+    passed: WouldHavePassed | None
+
+
+def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Remedy, ...]:
+    """List what follows from the cause, most useful first."""
+    found = [
+        Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
+        for fix in fixes
+    ]
+    found += _BY_CAUSE[judgement.cause](case)
+    return tuple(found)
+
+
+def _atomic(case: Case) -> list[Remedy]:
+    found = []
+    if case.passed is not None:
+        found.append(
+            Remedy(
+                f"raise {MIN_FREE}",
+                MIN_FREE,
+                str(case.passed.value_kb),
+                f"the smallest value with which this one request would have passed, in {case.passed.zone}; leave a "
+                "margin: bursts "
+                "are not all alike",
+            )
+        )
+    elif case.setting is not None:
+        found.append(
+            Remedy(
+                f"raising {MIN_FREE} does not reach",
+                None,
+                None,
+                "no value within 5 % of low memory would have let this request pass: the burst was larger than any "
+                "reserve",
+            )
+        )
+    else:
+        found.append(
+            Remedy(f"raise {MIN_FREE}", MIN_FREE, None, "it deepens the reserve for callers that cannot wait; in steps")
+        )
+    if case.caller.work is Work.NETWORK_RECEIVE:
+        driver = f" ({case.caller.driver})" if case.caller.driver else ""
+        found.append(
+            Remedy(
+                "make the driver's bursts smaller",
+                "action:driver-ring",
+                None,
+                f"a smaller receive ring or a lower MTU makes the network driver{driver} ask for less at once",
+            )
+        )
+    return found
+
+
+def _fragmented(case: Case) -> list[Remedy]:
+    found = []
+    order = case.report.order
+    if order is not None and order > COSTLY_ORDER and case.caller.frame is not None:
+        who = _who(case.caller)
+        found.append(
+            Remedy(
+                "ask why so large a piece is wanted",
+                "action:kernel-upgrade",
+                None,
+                f"asking for {1 << order} contiguous pages is a habit of {who}; newer versions of such code often do "
+                "without",
+            )
+        )
+    if case.caller.work is Work.NETWORK_RECEIVE and order:
+        found.append(Remedy("lower the MTU", "action:mtu", None, "frames that fit a page need no larger piece"))
+    found.append(
+        Remedy(
+            "compact memory before the work that needs it",
+            "action:compact-memory",
+            None,
+            "writing 1 to /proc/sys/vm/compact_memory moves pages together; it helps for a while (2.6.35 and later)",
+        )
+    )
+    found.append(
+        Remedy(
+            f"do not expect much of {MIN_FREE}",
+            None,
+            None,
+            "memory was not short: more free pages help only as far as more of them happen to be neighbours",
+        )
+    )
+    return found
+
+
+def _who(caller: Caller) -> str:
+    if caller.frame is None:
+        return "the caller"
+    module = caller.frame.module or caller.driver
+    return caller.frame.function + (f" [{module}]" if module else "")
+
+
+def _lowmem_reserve(case: Case) -> list[Remedy]:
+    return [
+        Remedy(
+            "make the reserve smaller",
+            "vm.lowmem_reserve_ratio",
+            None,
+            "a larger ratio for the zone that kept its pages makes its reserve smaller; it takes protection from "
+            "those who "
+            "can use no other zone",
+        )
+    ]
+
+
+def _zone_restricted(case: Case) -> list[Remedy]:
+    zone = case.replay.flags.zone if case.replay.flags else None
+    return [
+        Remedy(
+            f"keep others out of zone {zone}",
+            "vm.lowmem_reserve_ratio",
+            None,
+            f"a smaller ratio for zone {zone} keeps more of it for requests like this one, which can use no higher "
+            "zone",
+        ),
+        Remedy(
+            "ask whether the restriction is needed",
+            "action:kernel-upgrade",
+            None,
+            f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not",
+        ),
+    ]
+
+
+def _node_restricted(case: Case) -> list[Remedy]:
+    return [
+        Remedy("widen the cpuset or memory policy", None, None, "the task was confined to nodes that were full"),
+        Remedy("zone_reclaim_mode is not the cure", None, None, "it decides where to reclaim, not where a task may go"),
+    ]
+
+
+def _reserved(case: Case) -> list[Remedy]:
+    cma = any(zone.dump.free_cma_kb for zone in case.replay.zones)
+    if cma:
+        why = "CMA pages serve only movable requests; a smaller cma= on the kernel command line returns them to all"
+        return [Remedy("make the CMA area smaller", "action:reduce-load", None, why)]
+    return [
+        Remedy(
+            f"raise {MIN_FREE}",
+            MIN_FREE,
+            str(case.passed.value_kb) if case.passed else None,
+            "more free pages outside the reserve",
+        )
+    ]
+
+
+def _exhausted(case: Case) -> list[Remedy]:
+    return [
+        Remedy(
+            "use less memory, or add some", "action:reduce-load", None, "nothing worth mentioning was left to reclaim"
+        ),
+        Remedy(f"do not raise {MIN_FREE}", None, None, "it would take more of what is already too little"),
+    ]
+
+
+def _slow(case: Case) -> list[Remedy]:
+    modern = case.replay.version is None or case.replay.version.at_least(4, 6)
+    if modern:
+        why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"
+        return [Remedy("give kswapd more room", "vm.watermark_scale_factor", None, why)]
+    value = str(case.passed.value_kb) if case.passed else None
+    return [Remedy(f"raise {MIN_FREE}", MIN_FREE, value, "this kernel has no other way to wake kswapd earlier")]
+
+
+def _too_large(case: Case) -> list[Remedy]:
+    return [
+        Remedy("no setting can help", None, None, f"{_who(case.caller)} asks for more than this machine can ever give")
+    ]
+
+
+def _memcg(case: Case) -> list[Remedy]:
+    return [
+        Remedy(
+            "raise the group's limit or use less in it", "action:reduce-load", None, "the machine itself was not short"
+        ),
+        Remedy("no vm.* setting is involved", None, None, "watermarks and reserves do not apply to a group's limit"),
+    ]
+
+
+def _address_space(case: Case) -> list[Remedy]:
+    why = (
+        "the area for kernel mappings is full: vmalloc= on the kernel command line enlarges it, a 64-bit kernel ends it"
+    )
+    return [Remedy("enlarge the vmalloc area", "action:kernel-upgrade", None, why)]
+
+
+def _nothing(case: Case) -> list[Remedy]:
+    return []
+
+
+_BY_CAUSE = {
+    Cause.ATOMIC_RESERVE_EXHAUSTED: _atomic,
+    Cause.FRAGMENTED: _fragmented,
+    Cause.LOWMEM_RESERVE: _lowmem_reserve,
+    Cause.ZONE_RESTRICTED: _zone_restricted,
+    Cause.NODE_RESTRICTED: _node_restricted,
+    Cause.RESERVED_FOR_OTHERS: _reserved,
+    Cause.MEMORY_EXHAUSTED: _exhausted,
+    Cause.RECLAIM_TOO_SLOW: _slow,
+    Cause.REQUEST_TOO_LARGE: _too_large,
+    Cause.MEMCG_LIMIT: _memcg,
+    Cause.ADDRESS_SPACE: _address_space,
+    Cause.RECOVERED: _nothing,
+    Cause.INCOMPLETE: _nothing,
+}

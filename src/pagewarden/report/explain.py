@@ -1,0 +1,139 @@
+"""`pagewarden explain` for people."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pagewarden.diagnose.diagnosis import Diagnosis, Harm
+from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.kernel.watermark_check import Check, Verdict
+from pagewarden.klog.types import ReportGroup, ReportKind
+from pagewarden.report.words import plain_table
+
+_KIND = {
+    ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
+    ReportKind.OOM: "out of memory: a process was killed",
+    ReportKind.MEMCG_OOM: "control group out of memory",
+    ReportKind.ALLOCATION_STALL: "page allocation stall",
+    ReportKind.VMALLOC_FAILURE: "vmalloc failure",
+    ReportKind.DEADLOCK_WARNING: "possible deadlock in memory allocation",
+    ReportKind.NOMMU_FAILURE: "contiguous allocation failure (no MMU)",
+    ReportKind.MEMORY_DUMP: "memory dump without a request",
+    ReportKind.UNRECOGNISED: "unrecognised memory report",
+}
+_HARM = {
+    Harm.NONE: ("no harm", "green"),
+    Harm.DEGRADED: ("degraded, not an outage", "yellow"),
+    Harm.FAILED: ("the request failed", "bold yellow"),
+    Harm.KILLED: ("a process was killed", "bold red"),
+}
+_VERDICT = {
+    Verdict.WOULD_PASS: "would pass",
+    Verdict.BELOW_MARK: "below the mark",
+    Verdict.LOWMEM_RESERVE: "keeps it for lower requests",
+    Verdict.NO_BLOCK: "no block of the order",
+    Verdict.NOT_ELIGIBLE: "not allowed",
+    Verdict.UNKNOWN: "cannot be told",
+}
+MAX_RAW_LINES = 12
+
+
+def render_summary(rows: Sequence[tuple[str, ReportGroup, Diagnosis]]) -> Iterator[RenderableType]:
+    """One line for each kind of report found, most frequent first; only where there is more than one."""
+    total = sum(group.count for _, group, _ in rows)
+    if total < 2:
+        return
+    yield Text(f"{total} reports, {len(rows)} different", style="bold")
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for _, group, diagnosis in rows:
+        counts[_KIND[diagnosis.report.kind], _request(diagnosis), diagnosis.judgement.cause.value] += group.count
+    table = plain_table("times", "what", "request", "cause")
+    for column in table.columns[1:]:
+        column.justify = "left"
+    for (kind, request, cause), count in counts.most_common(20):
+        table.add_row(str(count), kind, request, cause)
+    if len(counts) > 20:
+        table.add_row("", f"and {len(counts) - 20} more", "", "")
+    yield table
+    held_back = sum(group.suppressed_count or 0 for _, group, _ in rows)
+    if held_back:
+        yield f"The kernel held back {held_back} more messages: the reports in a log are fewer than the failures."
+    yield ""
+
+
+def _request(diagnosis: Diagnosis) -> str:
+    name, order = diagnosis.replay.gfp_name, diagnosis.report.order
+    parts = [f"order {order}" if order is not None else "", name or ""]
+    return ", ".join(part for part in parts if part)
+
+
+def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    """One report: what, where and when, the paragraph, the zones with the arithmetic, what to do."""
+    report = diagnosis.report
+    title = Text(f"{number}. {_KIND[report.kind]}", style="bold")
+    harm, style = _HARM[diagnosis.harm]
+    cause = diagnosis.judgement.cause.value + (" (inferred)" if diagnosis.judgement.inferred else "")
+    title.append(f"  {cause}", style="bold yellow")
+    title.append(f"  {harm}", style=style)
+    yield title
+    yield Padding(Text(_where(file, group, diagnosis), style="dim"), (0, 0, 0, 3))
+    yield Padding(Text(diagnosis.explanation), (1, 0, 0, 3))
+    if report.raw:
+        lines = report.raw.splitlines()
+        shown = lines[:MAX_RAW_LINES] + (["..."] if len(lines) > MAX_RAW_LINES else [])
+        yield Padding(Text("\n".join(shown), style="dim"), (1, 0, 0, 3))
+    checked = [zone for zone in diagnosis.replay.zones if zone.usable is not None or zone.check]
+    if checked:
+        yield Padding(_zones(checked), (1, 0, 0, 3))
+    if diagnosis.remedies:
+        yield Padding(Text("What to do", style="bold"), (1, 0, 0, 3))
+    for remedy in diagnosis.remedies:
+        setting = f" ({remedy.key}={remedy.value})" if remedy.key and remedy.value else ""
+        yield Padding(Text(f"- {remedy.action}{setting}: {remedy.why}"), (0, 0, 0, 3))
+    for note in report.notes:
+        yield Padding(Text(f"Note: {note}", style="dim"), (0, 0, 0, 3))
+    yield ""
+
+
+def _where(file: str, group: ReportGroup, diagnosis: Diagnosis) -> str:
+    report = diagnosis.report
+    times = f"{group.count} times, " if group.count > 1 else ""
+    when = group.first_timestamp or "no time given"
+    if group.count > 1 and group.last_timestamp != group.first_timestamp:
+        when = f"{when} to {group.last_timestamp}"
+    kernel = f"Linux {report.release}" if report.release else "kernel not named"
+    place = f"{file}:{group.line_numbers[0]}"
+    return f"{place}, {times}{when}, {kernel}" + (f", {_request(diagnosis)}" if _request(diagnosis) else "")
+
+
+def _zones(zones: Sequence[ZoneReplay]) -> Table:
+    table = plain_table("zone", "counted", "needs", "short by", "verdict, in pages")
+    table.columns[4].justify = "left"
+    for zone in zones:
+        check = zone.check
+        numbers = ("", "", "")
+        if check is not None:
+            short = str(check.short_pages) if check.short_pages else "-"
+            numbers = (str(check.available_pages), str(check.required_pages), short)
+        table.add_row(zone.name, *numbers, _verdict(zone, check))
+    return table
+
+
+def _verdict(zone: ZoneReplay, check: Check | None) -> Text:
+    text = Text(_VERDICT[zone.verdict], style="green" if zone.verdict is Verdict.WOULD_PASS else "")
+    if check is not None:
+        text.append(
+            f": {check.mark}" + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim"
+        )
+        if check.loop_pages is not None:
+            free, least = check.loop_pages
+            text.append(f"; without orders up to {check.failed_order}: {free} against {least}", style="dim")
+        elif zone.verdict is Verdict.NO_BLOCK and check.usable_order is not None:
+            text.append(f"; largest usable order {check.usable_order}", style="dim")
+    if zone.reason:
+        text.append(f" ({zone.reason})", style="dim")
+    return text

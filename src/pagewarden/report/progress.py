@@ -1,0 +1,20 @@
+"""Progress of long reading, on standard error and only on a terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from pagewarden.report.console import console
+
+
+@contextmanager
+def reading(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how much of a file has been read; gone when it is done.
+
+    :return: a function to call with the bytes read so far and the size, None where it is not known.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, size: progress.update(task, completed=done, total=size)
