@@ -15,23 +15,35 @@ SUPERSEDED_LINES = 60
 IDLE_SECONDS = 120.0
 BACK_SECONDS = 5.0
 
+_LONGEST_RECORD = 100
+
 _MIXED = "printed while another report was: their call traces may be mixed"
 
 
 class OpenReports:
     """The reports that are open or not yet given out, in the order of their first lines.
 
+    :ivar place: how many of the kernel's lines have passed, those of a part of the log that was not read included.
     :ivar trace_owner: whose call trace is being printed, as the last `CPU:` line or opening line tells.
     """
 
     def __init__(self) -> None:
+        self.place = 0
+        self._number = 0
         self.queue: deque[Builder] = deque()
         self.trace_owner: Builder | None = None
         self._dump_owner: Builder | None = None
 
+    def step(self, line: LogLine) -> None:
+        """The next line has come. Records that take several lines each (a journal export) count once."""
+        passed = line.number - self._number
+        self.place += passed if passed > _LONGEST_RECORD else 1
+        self._number = line.number
+
     def add(self, builder: Builder) -> Builder:
         """Take a new report; its trace and its memory dump are what comes next."""
         self.queue.append(builder)
+        builder.last_place = self.place
         if builder.headed:
             self.trace_owner = builder
             self._dump_owner = None
@@ -73,7 +85,7 @@ class OpenReports:
         for builder in self.queue:
             if builder.closed:
                 continue
-            idle = line.number - builder.last_number
+            idle = self.place - builder.last_place
             builder.closed = idle > (SUPERSEDED_LINES if builder.superseded else IDLE_LINES)
             if line.seconds is not None and builder.last_seconds is not None:
                 gap = line.seconds - builder.last_seconds
@@ -155,7 +167,7 @@ class OpenReports:
         if current is not None:
             return current
         for builder in confirmed:
-            if builder.frames and line.number - builder.last_number <= SUPERSEDED_LINES:
+            if builder.frames and self.place - builder.last_place <= SUPERSEDED_LINES:
                 self._interleave(builder)
                 return builder
         return next((b for b in lacking if not b.confirmed and b.frames), None)
@@ -166,7 +178,8 @@ class OpenReports:
             return self._of_zone(slot, line, owner)
         if owner is None and slot is Slot.RESERVE:
             return self._open_inside(line)
-        if owner is None and slot in (Slot.NODE, Slot.COUNTERS):
+        starts = slot in (Slot.NODE, Slot.COUNTERS) or (slot is Slot.DUMP_OTHER and "per-cpu:" in line.text)
+        if owner is None and starts:
             return self._adopt_dump(line)
         return owner
 
@@ -177,7 +190,7 @@ class OpenReports:
             owner = next(own, owner)
         if owner is None or owner.closed or not same_caller(owner, line):
             return None
-        return owner if line.number - owner.last_number <= IDLE_LINES else None
+        return owner if self.place - owner.last_place <= IDLE_LINES else None
 
     def _of_zone(self, slot: Slot, line: LogLine, owner: Builder | None) -> Builder:
         key = (decode_meminfo.zone_key if slot is Slot.ZONE else decode_meminfo.list_key)(line.text) or (None, "")
@@ -195,7 +208,7 @@ class OpenReports:
         for builder in self._candidates(line):
             if builder.kind is ReportKind.MEMORY_DUMP or builder.has_mem_info or builder.superseded:
                 continue
-            if line.number - builder.last_number <= SUPERSEDED_LINES:
+            if self.place - builder.last_place <= SUPERSEDED_LINES:
                 builder.has_mem_info = True
                 self._dump_owner = builder
                 return builder

@@ -17,8 +17,6 @@ MAX_NOTES = 24
 MAX_RAW = 4000
 _MAX_JOINED = 16 * 1024
 _MAX_WRAPS = 40
-# Lines of other origin (a reviewer's remark) between the parts of a wrapped line.
-_MAX_BETWEEN = 12
 
 OOM_KINDS = (ReportKind.OOM, ReportKind.MEMCG_OOM)
 _MEMCG_FRAMES = re.compile(r"mem_cgroup_(?:out_of_memory|oom_synchronize|oom|handle_oom|oom_notify)(?:\.|$)")
@@ -32,6 +30,7 @@ class Builder:
     :ivar confirmed: it is a report; False for a trace that may turn out to be one.
     :ivar headed: its opening line is there.
     :ivar superseded: another report opened since, and nothing says that the two are interleaved.
+    :ivar last_place: `OpenReports.place` of the last line that belonged to it.
     :ivar starts_inside: the log has only the end of it.
     """
 
@@ -49,6 +48,7 @@ class Builder:
     trace_marks: int = 0
     release: str | None = None
     last_number: int = 0
+    last_place: int = 0
     last_seconds: float | None = None
     suppressed: tuple[Suppressed, ...] = ()
     related: tuple[int, ...] = ()
@@ -59,6 +59,7 @@ class Builder:
     _slot: Slot | None = None
     _text: str = ""
     _wraps: int = 0
+    _prefixed: bool = False
     _section: str | None = None
     _hardware: str | None = None
     _workqueue: str | None = None
@@ -140,7 +141,7 @@ class Builder:
         """Take a line that belongs here."""
         self._flush()
         self._touch(line)
-        self._slot, self._text, self._wraps = slot, line.text, 0
+        self._slot, self._text, self._prefixed, self._wraps = slot, line.text, line.prefixed, 0
         self.has_totals = self.has_totals or slot is Slot.TOTAL
         self.confirmed = self.confirmed or (self.headed and slot in (Slot.CPU, Slot.FRAMES, Slot.MEM_INFO))
         if self.kind is ReportKind.UNRECOGNISED and sum(map(len, self._raw)) < MAX_RAW:
@@ -150,9 +151,7 @@ class Builder:
         """Take a line that may be more of the one before; False where it is not."""
         if self._slot is None or self._wraps >= _MAX_WRAPS or len(self._text) + len(line.text) > _MAX_JOINED:
             return False
-        if line.number - self.last_number > _MAX_BETWEEN:
-            return False
-        joined = join_continuation(self._slot, self._text, line)
+        joined = join_continuation(self._slot, self._text, self._prefixed, line)
         if joined is None:
             return False
         self._text = joined

@@ -148,6 +148,8 @@ def continues_header(pending: str, text: str, prefixed: bool) -> bool:
         return not prefixed or text.startswith(",")
     if prefixed:
         return False
+    if _MASK.search(pending) is None and _MASK.search(text) is not None:
+        return True
     if pending.count("(") > pending.count(")"):
         return re.match(r"[A-Za-z_|0-9]{1,200}\)?", text) is not None
     return bool(re.match(r"(?:\d{1,4},|[0-9a-fA-F]{1,8}\(|\d{1,6}$|\((?:null|__GFP|GFP))", text))

@@ -226,7 +226,8 @@ def is_lost_start(text: str) -> bool:
 
 _MORE_VALUES = re.compile(
     r"^(?:[a-z_]{2,32}(?:\((?:anon|file)\))? ?: ?\d{1,20} ?[kK] ?B|pages_scanned:|all_unreclaimable(?:\?|$)|"
-    r"\?? ?(?:yes|no)$|\d{1,20} ?[kK] ?B(?:\s|$)|[kK]?B(?:\s|$)|[a-z_]{0,20}(?:\((?:anon|file)\))?:\d{1,20}[kK]B)"
+    r"(?:[a-z_]{0,16}\?)? ?(?:yes|no)$|\d{1,20} ?[kK] ?B(?:\s|$)|[kK]?B(?:\s|$)|"
+    r"[a-z_]{0,20}(?:\((?:anon|file)\))?:\d{1,20}[kK]B)"
 )
 _WHOLE_END = re.compile(r"(?:[a-z_)]: ?\d{1,20}[kK]B|pages_scanned:\d{1,20}|all_unreclaimable\?|\b(?:yes|no))$")
 _MORE_BLOCKS = re.compile(

@@ -29,6 +29,8 @@ _MAX_RELATED = 8
 _SUPPRESSED_LINES = 20
 _LEAD_LINES = 12
 _LONGEST_SPLIT = 400
+# Lines of other origin (a reviewer's remark) between the parts of a wrapped line.
+_MAX_BETWEEN = 12
 
 
 class Grouper:
@@ -53,6 +55,7 @@ class Grouper:
 
     def feed(self, line: LogLine) -> list[Report]:
         """Take one line; give the reports that are over now."""
+        self._open.step(line)
         header = decode_header.parse_header(line.text, line.prefixed)
         previous, self._previous = self._previous, None
         rejoined = _rejoin_header(previous, line, header)
@@ -82,8 +85,9 @@ class Grouper:
     def _take_unknown(self, previous: LogLine | None, line: LogLine) -> None:
         """More of a wrapped line, the first half of one, or somebody else's line."""
         builder = self._current
-        if builder is not None and not builder.closed and same_caller(builder, line) and builder.extend(line):
-            self.last_taken = line.number
+        near = builder is not None and self._open.place - builder.last_place <= _MAX_BETWEEN and not builder.closed
+        if near and builder is not None and same_caller(builder, line) and builder.extend(line):
+            self._taken(builder, line)
             return
         if previous is not None and not line.prefixed and decode_meminfo.is_lost_start(previous.text):
             whole = replace(previous, text=f"{previous.text} {line.text}")
@@ -170,7 +174,11 @@ class Grouper:
             if builder is not None:
                 builder.put(slot, line)
                 self._current = builder
-                self.last_taken = line.number
+                self._taken(builder, line)
+
+    def _taken(self, builder: Builder, line: LogLine) -> None:
+        self.last_taken = line.number
+        builder.last_place = self._open.place
 
     def _take_event(self, line: LogLine) -> None:
         """Another kernel message of many lines begins: a trace that follows is its own."""

@@ -70,7 +70,10 @@ _LOGCAT = re.compile(
     r"(?:(\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6}) +(?:\d{1,7} +\d{1,7} +)?)?[VDIWEF][/ ]kernel {0,12}(?:\( *\d{1,7}\))?: ?"
 )
 _CONSOLE_CLOCK = re.compile(r"(\d\d:\d\d:\d\d(?:[.,]\d{1,9})?) (?:> )?(?=[\[<]|kernel: )|\d{1,8}s (?=\[ )")
-_GREP = re.compile(r"[\w./+-]{0,120}(?:log|messages|dmesg|kern|syslog)[\w.-]{0,60}:(?:\d{1,12}[:-])?(?=[\[<A-Z\d])")
+_GREP = re.compile(
+    r"(?:(?:[\w.+-]{0,64}/){1,8}[\w.+-]{0,40}(?:log|messages|dmesg|kern|syslog)[\w.-]{0,40}|"
+    r"(?:messages|dmesg|syslog|[\w+-]{1,40}\.log)[\w.-]{0,40}):(?:\d{1,12}[:-])?(?=[\[<A-Z\d])"
+)
 _EMBEDDED = re.compile(r"[\[ ]\d{1,7}\.\d{6}\](?:\[ {0,8}([TC]\d{1,10})\])?(?: |$)")
 
 KMSG_PROPERTY = re.compile(r" (?:SUBSYSTEM|DEVICE|[A-Z][A-Z0-9_]{1,32})=\S")
@@ -309,16 +312,16 @@ def _strip_word(found: Found) -> bool:
     if match is not None:
         found.wall = found.wall or match[1]
         found.take(match.end())
-        if _FACILITY_LEVEL.match(found.text) is None:
+        if not _strip_facility(found):
             host = _HOST.match(found.text)
             if host is not None:
                 found.host = host[1]
                 found.take(host.end())
         return True
-    match = _FACILITY_LEVEL.match(text)
-    if match is not None and match[1] in _FACILITIES and match[2] in _LEVELS:
-        found.priority = _FACILITIES.index(match[1]) * 8 + _LEVELS[match[2]]
-        found.take(match.end())
+    if _strip_facility(found):
+        return True
+    if text.startswith("MESSAGE="):
+        found.take(len("MESSAGE="))
         return True
     match = _REPEATED.match(text)
     if match is not None:
@@ -326,6 +329,15 @@ def _strip_word(found: Found) -> bool:
         found.text = found.text.removesuffix("]")
         return True
     return _strip_logcat(found) or _strip_grep(found)
+
+
+def _strip_facility(found: Found) -> bool:
+    match = _FACILITY_LEVEL.match(found.text)
+    if match is None or match[1] not in _FACILITIES or match[2] not in _LEVELS:
+        return False
+    found.priority = _FACILITIES.index(match[1]) * 8 + _LEVELS[match[2]]
+    found.take(match.end())
+    return True
 
 
 def _strip_grep(found: Found) -> bool:

@@ -140,7 +140,7 @@ def _decompressed(raw: io.FileIO, path: str) -> _Stream:
 class _Plain:
     """Gives what a buffered reader has, then reads past its buffer: straight into the caller's."""
 
-    def __init__(self, stream: io.BufferedReader[Any]) -> None:
+    def __init__(self, stream: "io.BufferedReader[Any]") -> None:
         self._stream = stream
         self.close = stream.close
 
@@ -148,7 +148,7 @@ class _Plain:
         return self._stream.readinto1(buffer)
 
 
-def _zstd_stream(stream: io.BufferedReader[Any], path: str) -> _Stream:
+def _zstd_stream(stream: "io.BufferedReader[Any]", path: str) -> _Stream:
     """zstd comes with Python 3.14; before, the package zstandard has it."""
     if importlib.util.find_spec("compression") is not None:
         opened: _Stream = importlib.import_module("compression.zstd").ZstdFile(stream)

@@ -10,18 +10,24 @@ from pagewarden.klog import decode_header, decode_meminfo, decode_oom, decode_tr
 from pagewarden.klog.slots import Slot
 from pagewarden.klog.types import LogLine
 
+_LONGEST_WORDS = 80
 _MORE_SLAB = re.compile(
     r"(?:\(?gfp=|(?:buffer |object )?size: |(?:default |min )?order: |order: |\d{1,12},|\d{1,12}$|(?:on )?node -?\d)"
 )
+_MORE_TASK = re.compile(r"-?\d{1,10}(?: {1,20}-?\d{1,12}){0,6} {1,4}\S|\S{1,15}$")
 
 
-def join_continuation(slot: Slot, pending: str, line: LogLine) -> str | None:
+def join_continuation(slot: Slot, pending: str, prefixed: bool, line: LogLine) -> str | None:
     """Join `pending`, a line of kind `slot`, with `line`; None where that is not more of it.
 
     A line with a log prefix of its own continues none, but for the tail of an opening line that other processors'
     output split off.
+
+    :param prefixed: `pending` had a prefix of its own; a line of free words is then continued by one without.
     """
     text = line.text
+    if slot in (Slot.HARDWARE, Slot.WORKQUEUE):
+        return f"{pending} {text}" if prefixed and not line.prefixed and len(text) < _LONGEST_WORDS else None
     if slot is Slot.HEADER:
         ours = decode_header.continues_header(pending, text, line.prefixed)
         return decode_header.join_wrapped(pending, text) if ours else None
@@ -39,7 +45,18 @@ def _join_cpu(pending: str, text: str) -> str | None:
 
 
 def _join_kill(pending: str, text: str) -> str | None:
-    return f"{pending} {text}" if decode_oom.continues_kill(text) else None
+    named = pending.count("(") <= pending.count(")")
+    return f"{pending} {text}" if not named or decode_oom.continues_kill(text) else None
+
+
+def _join_task(pending: str, text: str) -> str | None:
+    task = decode_oom.parse_task(pending)
+    unnamed = task is not None and task.comm is None
+    return f"{pending} {text}" if unnamed and _MORE_TASK.match(text) else None
+
+
+def _join_huge(pending: str, text: str) -> str | None:
+    return f"{pending} {text}" if text.startswith("hugepages_") else None
 
 
 def _join_counter(pending: str, text: str) -> str | None:
@@ -62,6 +79,8 @@ _JOINS = {
     Slot.RESERVE: decode_meminfo.continue_numbers,
     Slot.CPU: _join_cpu,
     Slot.KILL: _join_kill,
+    Slot.TASK: _join_task,
+    Slot.HUGE: _join_huge,
     Slot.MEMCG_COUNTER: _join_counter,
     Slot.FRAMES: _join_frames,
     Slot.SLAB: _join_slab,
