@@ -49,7 +49,7 @@ def advise(snapshot: Snapshot, machine: Machine, workload: Workload = Workload.G
 
 def _withheld(snapshot: Snapshot, machine: Machine) -> tuple[str, ...]:
     reasons = [f"The files are not of one instant: {reason}." for reason in snapshot.torn]
-    if not machine.fit.usable and not _only_boosted(machine):
+    if not machine.fit.usable:
         zones = len({(difference.node, difference.zone) for difference in machine.fit.differences})
         reasons.append(
             f"The model does not reproduce what this kernel prints for {zones} of {len(machine.zones)} zones, so "
@@ -57,11 +57,6 @@ def _withheld(snapshot: Snapshot, machine: Machine) -> tuple[str, ...]:
             "it would predict can be trusted: no setting is recommended."
         )
     return tuple(reasons)
-
-
-def _only_boosted(machine: Machine) -> bool:
-    hidden = {(node, zone) for node, zone, _ in machine.fit.hidden_boost_pages}
-    return bool(hidden) and all((d.node, d.zone) in hidden for d in machine.fit.differences)
 
 
 def _misfit_evidence(machine: Machine) -> tuple[Evidence, ...]:

@@ -100,7 +100,7 @@ def _stranding(
         for entry in stranded
     )
     against = (
-        "Devices that can only use these zones would find less kept for them; watch the log for GFP_DMA32 failures."
+        "Devices here can use only these zones, and need that much; failures with GFP_DMA or GFP_DMA32 would show it."
     )
     recommendation = _recommend(snapshot, machine, proposal, "stranded", text, against, evidence)
     return [recommendation], [Finding("stranded", Severity.NOTICE, text, evidence)]

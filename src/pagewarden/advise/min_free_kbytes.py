@@ -137,6 +137,13 @@ def _recommend(
     )
 
 
+_GIVES_BACK = {
+    True: "Setting transparent_hugepage to never gives most of it back.",
+    False: "To get most of it back set transparent_hugepage to never and then write vm.min_free_kbytes (before 5.16 the "
+    "kernel does not lower it by itself).",
+}
+
+
 def _huge_page_cost(machine: Machine, facts: _Facts) -> list[Finding]:
     # Above all with 64 KiB pages, where a page block is 512 MiB: worth knowing, nothing to repair.
     huge = facts.default.huge
@@ -145,6 +152,6 @@ def _huge_page_cost(machine: Machine, facts: _Facts) -> list[Finding]:
     text = (
         f"Transparent huge pages hold back {human_bytes(facts.current_kb * 1024)} "
         f"({100 * facts.current_kb / facts.lowmem_kb:.1f} % of low memory): {huge_page_arithmetic(machine, huge)}. "
-        "Setting transparent_hugepage to never gives most of it back."
+        f"{_GIVES_BACK[machine.rules.min_free.huge_restores]}"
     )
     return [Finding("huge-page-reserve-large", Severity.INFO, text, _evidence(facts))]

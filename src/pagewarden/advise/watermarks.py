@@ -20,12 +20,14 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
     findings = [
         Finding("boost-hidden", Severity.INFO, text)
         for text in machine.fit.reasons
-        if machine.fit.hidden_boost_pages and "watermark boost" in text
+        if machine.fit.hidden_boost_pages and "boost" in text
     ]
     stale = _stale_zones(snapshot, machine)
     if not stale:
         return [], findings
-    worst = max(abs(now - then) * 100 // max(then, 1) for _, then, now in stale)
+    # A page more or less in a tiny zone is nothing: a zone counts as at least a hundredth of all mins.
+    least = max(1, sum(marks.min_pages for marks in machine.marks) // 100)
+    worst = max(abs(now - then) * 100 // max(then, least) for _, then, now in stale)
     text = (
         "The marks date from an earlier count of managed pages; memory was freed to the allocator, plugged or "
         "ballooned "
@@ -47,9 +49,11 @@ def _stale_zones(snapshot: Snapshot, machine: Machine) -> list[tuple[str, int, i
     if not machine.fit.stale or machine.fit.inferred or value is None:
         return []
     effect = predict_effect(snapshot, machine, Write(MIN_FREE, str(value)))
+    hidden = {(node, zone): pages for node, zone, pages in machine.fit.hidden_boost_pages}
     found = []
     for zone, after in zip(machine.zones, effect.simulation.after, strict=True):
-        then, now = printed_marks(zone).min_pages - (zone.boost_pages or 0), after.marks.min_pages
+        boost = (zone.boost_pages or 0) + hidden.get((zone.node, zone.name), 0)
+        then, now = printed_marks(zone).min_pages - boost, after.marks.min_pages
         if then != now:
             found.append((f"node {zone.node} {zone.name}", then, now))
     return found

@@ -8,6 +8,8 @@ from pagewarden.kernel.node_reclaim import LOCAL_DISTANCE, decode_mode, switched
 from pagewarden.kernel.simulate import Write
 from pagewarden.procfs.types import Snapshot
 
+_ONE_NODE = "More nodes with memory are plugged in later."
+
 REFERENCE = "docs/settings/zone_reclaim_mode.md"
 
 
@@ -35,7 +37,7 @@ def advise_zone_reclaim_mode(
             "there is "
             "no nearer memory to prefer, and every short zone is reclaimed from needlessly before the next is tried."
         )
-        return [_recommend(snapshot, machine, text, "zone-reclaim-pointless", reason, "Nothing.", evidence)], [
+        return [_recommend(snapshot, machine, text, "zone-reclaim-pointless", reason, _ONE_NODE, evidence)], [
             *findings,
             Finding("zone-reclaim-pointless", Severity.NOTICE, reason, evidence),
         ]

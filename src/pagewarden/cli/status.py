@@ -15,7 +15,7 @@ EPILOG = """\
 examples:
   pagewarden status
   pagewarden status --root sosreport-db1-2026-11-20/
-  pagewarden status --format json | jq '.zones[] | select(.free_pages < .low_pages)'
+  pagewarden status --format json | jq '.zones[] | select(.present_pages > 0 and .free_pages <= .low_pages)'
 """
 
 

@@ -11,7 +11,7 @@ from pagewarden.kernel.gfp_tables import generation_for
 from pagewarden.kernel.version import KernelVersion
 from pagewarden.kernel.watermark_check import AllocRequest, Check, Verdict, ZoneState, check_zone
 from pagewarden.kernel.zones import layouts
-from pagewarden.klog.types import FreeBlocks, Report, ZoneDump
+from pagewarden.klog.types import FreeBlocks, Report, ReportKind, ZoneDump
 from pagewarden.units import kb_to_pages
 
 PAGEBLOCK_PAGES = 1024
@@ -100,10 +100,11 @@ def _sensible(report: Report, results: list[tuple[KernelVersion, _Result]]) -> l
     # A release whose numbering makes no sense of the mask has not printed it.
     if report.gfp_mask is None or report.gfp_names is not None or len(results) == 1:
         return results
+    printed = None if report.kind is ReportKind.DEADLOCK_WARNING else False
     for accepted in ({Sense.SENSIBLE}, {Sense.SENSIBLE, Sense.ODD}):
         generations = [
             generation
-            for reading in consistent_generations(report.gfp_mask, names_printed=False)
+            for reading in consistent_generations(report.gfp_mask, names_printed=printed)
             if reading.sense in accepted
             for generation in reading.generations
         ]

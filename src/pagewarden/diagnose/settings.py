@@ -116,9 +116,10 @@ def _min_free(snapshot: Snapshot, machine: Machine, value: str, entry: SysctlAss
         return Setting(MIN_FREE, value, effective, writer, words, note)
     if made is KernelMade.HUGE_PAGES:
         writer = Writer.HUGE_PAGES
-        note = (
-            huge_page_arithmetic(machine, default.huge) if default.huge else "huge pages have been switched off since"
-        )
+        if default.huge is not None:
+            note = huge_page_arithmetic(machine, default.huge)
+        else:
+            note = "" if snapshot.huge_pages is None else "huge pages have been switched off since"
     else:
         writer, note = Writer.KERNEL, _square_root_note(int(value), default)
     if entry is not None:

@@ -18,6 +18,40 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class FindingCause(StrEnum):
+    """Every cause a finding can have: what was found on a machine, and why a request was refused (`diagnosis.Cause`)."""
+
+    BELOW_KERNEL_DEFAULT = "below-kernel-default"
+    TOO_HIGH = "too-high"
+    STRANDED = "stranded"
+    SQUEEZED = "squeezed"
+    STALE_WATERMARKS = "stale-watermarks"
+    BOOST_HIDDEN = "boost-hidden"
+    DIRECT_RECLAIM_STALLS = "direct-reclaim-stalls"
+    FRAGMENTATION_RISING = "fragmentation-rising"
+    ZONE_RECLAIM_HARM = "zone-reclaim-harm"
+    ZONE_RECLAIM_POINTLESS = "zone-reclaim-pointless"
+    RECLAIMABLE_SLAB_HEAVY = "reclaimable-slab-heavy"
+    HUGE_PAGE_RESERVE_LARGE = "huge-page-reserve-large"
+    LOG_MISMATCH = "log-mismatch"
+    EVIDENCE_OUTDATED = "evidence-outdated"
+    MODEL_MISFIT = "model-misfit"
+    FOREIGN_SETTING = "foreign-setting"
+    ATOMIC_RESERVE_EXHAUSTED = "atomic-reserve-exhausted"
+    FRAGMENTED = "fragmented"
+    LOWMEM_RESERVE = "lowmem-reserve"
+    ZONE_RESTRICTED = "zone-restricted"
+    NODE_RESTRICTED = "node-restricted"
+    RESERVED_FOR_OTHERS = "reserved-for-others"
+    MEMORY_EXHAUSTED = "memory-exhausted"
+    RECLAIM_TOO_SLOW = "reclaim-too-slow"
+    REQUEST_TOO_LARGE = "request-too-large"
+    MEMCG_LIMIT = "memcg-limit"
+    ADDRESS_SPACE = "address-space"
+    RECOVERED = "recovered"
+    INCOMPLETE = "incomplete"
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One number or fact a finding rests on.

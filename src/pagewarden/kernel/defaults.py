@@ -89,7 +89,7 @@ def kernel_made(machine: Machine, min_free_kbytes: int) -> KernelMade | None:
     if machine.rules.min_free.huge_pages:
         huge = default.huge or _huge_page_reserve(machine, root)
         twentieth = pages_to_kb(default.lowmem_pages, machine.page_size) // 20
-        if huge.wanted_kb > huge.cap_kb and huge.cap_kb * 9 // 10 <= min_free_kbytes <= twentieth:
+        if huge.wanted_kb > huge.cap_kb and huge.cap_kb * 4 // 5 <= min_free_kbytes <= twentieth:
             return KernelMade.HUGE_PAGES
         if huge.wanted_kb <= huge.cap_kb and min_free_kbytes == huge.wanted_kb:
             return KernelMade.HUGE_PAGES
@@ -104,6 +104,8 @@ def default_settings(machine: Machine) -> dict[str, str]:
     Settings whose default depends on something we cannot see are left out.
     """
     defaults = {key: value for key, value in FIXED.items() if key in machine.sysctls}
+    if machine.version is not None and machine.version.vendor is not None:
+        defaults.pop("vm.compaction_proactiveness", None)  # Red Hat ships it as 0 in some releases
     defaults[MIN_FREE] = str(default_min_free(machine).effective_kb)
     if machine.fit.layout is not None:
         defaults[RATIO] = " ".join(map(str, default_ratio(machine.fit.layout, machine.rules.reserve)))

@@ -105,11 +105,18 @@ def _oldest_with_format(snapshot: Snapshot) -> KernelVersion:
         (any(zone.boost_pages is not None for zone in zones), (6, 1, 0)),
         (any(zone.cma_pages is not None for zone in zones), (5, 12, 0)),
         ("vm.watermark_boost_factor" in snapshot.sysctls, (5, 0, 0)),
+        (_ratio_is_full_length(snapshot), (4, 18, 0)),
         (SCALE_FACTOR in snapshot.sysctls or any(node.counters for node in snapshot.nodes), (4, 8, 0)),
         (any(zone.managed_pages is not None for zone in zones), (3, 10, 0)),
     )
     numbers = next((numbers for seen, numbers in signs if seen), (2, 6, 32))
     return KernelVersion("not captured", numbers)
+
+
+def _ratio_is_full_length(snapshot: Snapshot) -> bool:
+    # Since 4.17 the topmost zone has an entry as well.
+    width = max((len(zone.protection_pages or ()) for zone in snapshot.zones), default=0)
+    return width > 0 and len(snapshot.sysctls.get(RATIO, "").split()) == width
 
 
 def _integers(snapshot: Snapshot, key: str) -> tuple[int, ...] | None:

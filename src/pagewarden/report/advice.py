@@ -66,7 +66,7 @@ def _commands(recommendation: Recommendation) -> list[RenderableType]:
     return [
         Text(f"Try:   sysctl -w {recommendation.key}={_quoted(recommendation.recommended)}"),
         Text(f"Undo:  sysctl -w {recommendation.key}={_quoted(recommendation.current)}"),
-        Text(f"Keep:  put  {recommendation.key} = {recommendation.recommended}  into a file in /etc/sysctl.d"),
+        Text(f'Keep:  put "{recommendation.key} = {recommendation.recommended}" into a file in /etc/sysctl.d'),
         Text(f"More:  {recommendation.reference}"),
     ]
 

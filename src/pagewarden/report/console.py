@@ -9,6 +9,12 @@ PLAIN_WIDTH = 100
 """Width of text that goes to a file or a pipe: wide enough for every table, the same everywhere."""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end as every other writer into a closed pipe does; rich would exit with status 1."""
+        raise BrokenPipeError
+
+
 def console(stderr: bool = False) -> Console:
     """Make the console that text reports are printed on.
 
@@ -17,7 +23,7 @@ def console(stderr: bool = False) -> Console:
     """
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream.isatty()
-    return Console(
+    return _Console(
         file=stream,
         width=None if terminal or "COLUMNS" in os.environ else PLAIN_WIDTH,
         highlight=False,

@@ -22,6 +22,10 @@ def render_simulation(simulation: Simulation, projection: Projection) -> Iterato
         yield Text(text, style="bold red")
     yield from _settings(simulation)
     yield ""
+    if simulation.before == simulation.after:
+        yield "No mark and no reserve of any zone changes; what else the setting does is not modelled."
+        yield from _assumptions(simulation)
+        return
     if [state.marks for state in simulation.before] == [state.marks for state in simulation.after]:
         yield "No mark of any zone changes."
     else:
@@ -35,6 +39,10 @@ def render_simulation(simulation: Simulation, projection: Projection) -> Iterato
     yield from _price(simulation, projection)
     for warning in projection.warnings:
         yield Text(f"! {warning}", style="bold red" if warning.startswith("DANGER") else "yellow")
+    yield from _assumptions(simulation)
+
+
+def _assumptions(simulation: Simulation) -> Iterator[RenderableType]:
     for assumption in simulation.assumptions:
         yield Text(f"Assumed: {assumption}.", style="dim")
 

@@ -44,7 +44,9 @@ def render_status(snapshot: Snapshot, machine: Machine, settings: Sequence[Setti
 def _head(snapshot: Snapshot) -> Text:
     page = f"{snapshot.page_size // 1024} KiB pages" + (" (assumed)" if snapshot.page_size_assumed else "")
     nodes = f"{len(snapshot.nodes)} node{'s' if len(snapshot.nodes) != 1 else ''}"
-    cpus = f"{snapshot.cpu_count} CPUs" if snapshot.cpu_count is not None else None
+    cpus = None
+    if snapshot.cpu_count is not None:
+        cpus = f"{snapshot.cpu_count} CPU{'s' if snapshot.cpu_count != 1 else ''}"
     known = [snapshot.host, f"Linux {snapshot.kernel or '(release not known)'}", snapshot.arch, page, nodes, cpus]
     return Text(", ".join(part for part in known if part), style="bold")
 

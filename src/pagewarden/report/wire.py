@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
 from pagewarden.diagnose.settings import Setting
-from pagewarden.diagnose.types import Evidence, Finding
+from pagewarden.diagnose.types import Evidence, Finding, FindingCause
 from pagewarden.kernel.fit import Difference, Fit
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import Projection
@@ -156,7 +156,7 @@ class AdviceRecommendation(Document):
     current: str
     recommended: str
     reason: str
-    cause: str
+    cause: FindingCause
     evidence: list[AdviceEvidence]
     effect: SimulationDocument | None
     cost_bytes: int
@@ -170,7 +170,7 @@ class AdviceRecommendation(Document):
 class AdviceFinding(Document):
     """A named cause."""
 
-    cause: str
+    cause: FindingCause
     severity: Literal["info", "notice", "warning", "critical"]
     text: str
     evidence: list[AdviceEvidence]
@@ -318,7 +318,7 @@ def _recommendation(recommendation: Recommendation) -> AdviceRecommendation:
         current=recommendation.current,
         recommended=recommendation.recommended,
         reason=recommendation.reason,
-        cause=recommendation.cause,
+        cause=FindingCause(recommendation.cause),
         evidence=_evidence(recommendation.evidence),
         effect=_effect(recommendation.effect),
         cost_bytes=recommendation.cost_bytes,
@@ -340,7 +340,7 @@ def _evidence(evidence: Iterable[Evidence]) -> list[AdviceEvidence]:
 
 def _finding(finding: Finding) -> AdviceFinding:
     return AdviceFinding(
-        cause=finding.cause,
+        cause=FindingCause(finding.cause),
         severity=finding.severity.value,
         text=finding.text,
         evidence=_evidence(finding.evidence),

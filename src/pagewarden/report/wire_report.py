@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pagewarden.diagnose.diagnosis import Diagnosis, Remedy
+from pagewarden.diagnose.diagnosis import Cause, Diagnosis, Remedy
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.klog.types import ReportGroup, ReportKind
 from pagewarden.report.wire import Document
@@ -78,7 +78,7 @@ class ReportDocument(Document):
     notes: list[str]
     caller: ReportCaller
     zones: list[ReportZone]
-    cause: str
+    cause: Cause
     inferred: bool
     explanation: str
     harm: Literal["none", "degraded", "failed", "killed"]
@@ -111,7 +111,7 @@ def report_document(file: str, group: ReportGroup, diagnosis: Diagnosis) -> Repo
         notes=list(report.notes),
         caller=ReportCaller(function=frame.function if frame else None, module=frame.module if frame else None),
         zones=[_zone(zone) for zone in replay.zones],
-        cause=diagnosis.judgement.cause.value,
+        cause=diagnosis.judgement.cause,
         inferred=diagnosis.judgement.inferred,
         explanation=diagnosis.explanation,
         harm=diagnosis.harm.value,
