@@ -3,21 +3,31 @@
 Every snapshot holds both the inputs of the kernel's formulas and their results. The release picks a first guess, the
 comparison decides: the variant that reproduces every zone is the one this kernel follows, whatever its name says.
 
-Where none does, the marks may be *stale*: computed from an earlier count of managed pages (memory freed, plugged or
-ballooned since). That is told from a misfit by what must hold for any counts: the mins of the zones that share
-min_free_kbytes add up to it (each rounded down once), and the gaps follow from the mins.
+Where none does, the numbers may still be explained: see `fit_causes`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import product
 
+from pagewarden.kernel.fit_causes import Difference as Difference
+from pagewarden.kernel.fit_causes import (
+    HiddenBoost,
+    boosts_over_stale_marks,
+    hidden_boosts,
+    marks_are_stale,
+    reserve_is_stale,
+    share_ranges,
+)
 from pagewarden.kernel.lowmem_reserve import default_ratio, setup_per_zone_lowmem_reserve
 from pagewarden.kernel.rules import Gap, KernelRules, ReserveRules, Size, WatermarkRules
-from pagewarden.kernel.watermarks import Marks, is_special, mult_frac, setup_per_zone_wmarks, zone_size
+from pagewarden.kernel.watermarks import Marks, is_special, setup_per_zone_wmarks
 from pagewarden.kernel.zones import layouts, printed_layout
 from pagewarden.procfs.types import Node, Zone
-from pagewarden.units import kb_to_pages, pages_to_kb
+from pagewarden.units import pages_to_kb
+
+HUGE_PAGE_UNIT_KB = 11 * 256 * 4
+"""What khugepaged asks for is a multiple of this on every architecture: 11 page blocks of at least 1 MiB a zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +41,12 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One number that the model does not reproduce.
-
-    :ivar what: "min", "low", "high", "promo", or "protection[3]".
-    """
-
-    node: int
-    zone: str
-    what: str
-    predicted: int
-    printed: int
-
-
-@dataclass(frozen=True, slots=True)
 class Fit:
     """How well the model equals what this kernel printed.
 
     :ivar exact: every printed mark and reserve is reproduced.
-    :ivar stale: not exact, but explained by earlier counts of managed pages; a write of min_free_kbytes (marks) or an
-        access to lowmem_reserve_ratio (reserves, before 7.3) refreshes them.
+    :ivar stale: not exact, but explained by earlier counts of managed pages or by boosts that are not printed; a write
+        of min_free_kbytes (marks) or an access to lowmem_reserve_ratio (reserves, before 7.3) refreshes them.
     :ivar rules: the variants that fit best, used for every prediction.
     :ivar variant: name of the watermark variant that fits (exactly or as stale), None where none does.
     :ivar layout: names of all configured zones by index, or None where no `protection` line tells.
@@ -58,6 +54,7 @@ class Fit:
     :ivar inferred: min_free_kbytes was inferred.
     :ivar extra_free_kbytes: a vendor's lift of low and high, as set or inferred from the marks.
     :ivar reasons: why each zone that differs may do so, in words.
+    :ivar hidden_boost_pages: boosts contained in printed marks that this kernel does not print.
     """
 
     exact: bool
@@ -70,7 +67,7 @@ class Fit:
     differences: tuple[Difference, ...]
     reasons: tuple[str, ...]
     extra_free_kbytes: int | None = None
-    hidden_boost_pages: tuple[tuple[int, str, int], ...] = ()
+    hidden_boost_pages: tuple[HiddenBoost, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -94,11 +91,11 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     zones = tuple(zone for node in nodes for zone in node.zones)
     marks = _best_marks(zones, settings, guess.watermarks, page_size)
     layout, reserve, reserve_differences = _best_reserve(nodes, settings.lowmem_reserve_ratio, guess.reserve)
-    stale_marks = _marks_are_stale(zones, marks, settings, page_size)
-    hidden = () if stale_marks else _hidden_boosts(zones, marks.differences, marks.rules)
+    stale_marks, hidden = _mark_causes(zones, marks, settings, page_size)
     differences = marks.differences + reserve_differences
-    stale_reserve = not reserve_differences or _reserve_is_stale(nodes, reserve_differences, guess.reserve)
-    stale = bool(differences) and (not marks.differences or stale_marks) and stale_reserve
+    stale_reserve = not reserve_differences or reserve_is_stale(nodes, reserve_differences, guess.reserve)
+    told = stale_marks or {(d.node, d.zone) for d in marks.differences} <= {(node, zone) for node, zone, _ in hidden}
+    stale = bool(differences) and told and stale_reserve
     return Fit(
         exact=not differences,
         stale=stale,
@@ -112,6 +109,19 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
         extra_free_kbytes=marks.extra_free_kbytes,
         hidden_boost_pages=hidden,
     )
+
+
+def _mark_causes(
+    zones: Sequence[Zone], fit: _MarksFit, settings: Settings, page_size: int
+) -> tuple[bool, tuple[HiddenBoost, ...]]:
+    """Whether the marks are those of earlier counts, and the boosts on top of them."""
+    if not fit.differences or _explained(zones, fit, settings, page_size):
+        return bool(fit.differences), ()
+    hidden = hidden_boosts(zones, fit.differences, fit.rules)
+    if {(d.node, d.zone) for d in fit.differences} <= {(node, zone) for node, zone, _ in hidden}:
+        return False, hidden
+    over = _boosts_over(zones, fit, settings, page_size)
+    return bool(over), over or hidden
 
 
 def printed_marks(zone: Zone) -> Marks:
@@ -130,14 +140,35 @@ def _best_marks(zones: Sequence[Zone], settings: Settings, guess: WatermarkRules
             lifted = _with_inferred_extra(zones, settings, fit, page_size)
             if lifted is not None:
                 return lifted
-    return min(fits, key=lambda fit: (not _marks_are_stale(zones, fit, settings, page_size), len(fit.differences)))
+    return min(fits, key=lambda fit: _unlikeliness(zones, fit, settings, page_size))
+
+
+def _unlikeliness(zones: Sequence[Zone], fit: _MarksFit, settings: Settings, page_size: int) -> tuple[object, ...]:
+    if _explained(zones, fit, settings, page_size):
+        kind = 0
+    else:
+        kind = 1 if _boosts_over(zones, fit, settings, page_size) else 2
+    odd = settings.min_free_kbytes is None and (fit.min_free_kbytes or 0) % HUGE_PAGE_UNIT_KB != 0
+    return kind, kind < 2 and odd, len(fit.differences)
+
+
+def _explained(zones: Sequence[Zone], fit: _MarksFit, settings: Settings, page_size: int) -> bool:
+    if not fit.differences or fit.min_free_kbytes is None or fit.extra_free_kbytes:
+        return False
+    return marks_are_stale(zones, fit.rules, fit.min_free_kbytes, settings.watermark_scale_factor, page_size)
+
+
+def _boosts_over(zones: Sequence[Zone], fit: _MarksFit, settings: Settings, page_size: int) -> tuple[HiddenBoost, ...]:
+    if fit.min_free_kbytes is None or fit.extra_free_kbytes:
+        return ()
+    return boosts_over_stale_marks(zones, fit.rules, fit.min_free_kbytes, settings.watermark_scale_factor, page_size)
 
 
 def _marks_fits(
     zones: Sequence[Zone], settings: Settings, guess: WatermarkRules, page_size: int
 ) -> Iterator[_MarksFit]:
     for rules in _watermark_variants(zones, guess, settings):
-        for min_free in _min_free_candidates(zones, settings.min_free_kbytes, rules, page_size):
+        for min_free in _min_free_candidates(zones, settings, rules, page_size):
             differences = _mark_differences(zones, min_free, settings, rules, page_size, settings.extra_free_kbytes)
             yield _MarksFit(rules, min_free, settings.extra_free_kbytes, differences)
             if not differences:
@@ -159,14 +190,18 @@ def _watermark_variants(zones: Sequence[Zone], guess: WatermarkRules, settings: 
 
 
 def _min_free_candidates(
-    zones: Sequence[Zone], known: int | None, rules: WatermarkRules, page_size: int
+    zones: Sequence[Zone], settings: Settings, rules: WatermarkRules, page_size: int
 ) -> Iterable[int]:
     # Each share is rounded down once, so the mins miss min_free_kbytes by less than a page per zone.
-    if known is not None:
-        return (known,)
-    shared = [zone for zone in zones if not is_special(zone, rules)]
-    total = sum(zone.min_pages - (zone.boost_pages or 0) for zone in shared)
-    return [pages_to_kb(total + missing, page_size) for missing in range(max(1, len(shared)))]
+    if settings.min_free_kbytes is not None:
+        return (settings.min_free_kbytes,)
+    ranges = share_ranges(zones, rules, settings.watermark_scale_factor)
+    least, most = sum(low for low, _ in ranges), sum(high for _, high in ranges)
+    if most - least > 4 * len(ranges):
+        shared = (zone for zone in zones if not is_special(zone, rules))
+        most = least = sum(zone.min_pages - (zone.boost_pages or 0) for zone in shared)
+    candidates = [pages_to_kb(pages, page_size) for pages in range(least, most + max(1, len(ranges)))]
+    return sorted(candidates, key=lambda kb: kb % HUGE_PAGE_UNIT_KB != 0)
 
 
 def _mark_differences(
@@ -209,41 +244,6 @@ def _with_inferred_extra(
     return None
 
 
-def _marks_are_stale(zones: Sequence[Zone], fit: _MarksFit, settings: Settings, page_size: int) -> bool:
-    if not fit.differences or fit.min_free_kbytes is None or fit.extra_free_kbytes:
-        return False
-    shared = [zone for zone in zones if not is_special(zone, fit.rules)]
-    missing = kb_to_pages(fit.min_free_kbytes, page_size) - sum(z.min_pages - (z.boost_pages or 0) for z in shared)
-    if not 0 <= missing < max(1, len(shared)):
-        return False
-    return all(_gap_is_possible(zone, fit.rules, settings.watermark_scale_factor) for zone in shared)
-
-
-def _gap_is_possible(zone: Zone, rules: WatermarkRules, scale: int | None) -> bool:
-    share = zone.min_pages - (zone.boost_pages or 0)
-    low, high = zone.low_pages - zone.min_pages, zone.high_pages - zone.min_pages
-    if rules.gap is Gap.FRACTIONS:
-        return (low, high) == (share * 5 // 4 - share, share * 6 // 4 - share)
-    if rules.gap is Gap.QUARTERS:
-        return (low, high) == (share >> 2, share >> 1)
-    # The scaled gap came from the earlier size, which lies between nothing and all pages present.
-    widest = mult_frac(zone.spanned_pages, 10 if scale is None else scale, 10000)
-    return high == 2 * low and (share >> 2) <= low <= max(share >> 2, widest)
-
-
-def _hidden_boosts(
-    zones: Sequence[Zone], differences: Sequence[Difference], rules: WatermarkRules
-) -> tuple[tuple[int, str, int], ...]:
-    # 5.0 to 5.15 print boosted marks and no boost: then min, low and high exceed the prediction by one same number.
-    found = []
-    for zone in zones:
-        excess = [d.printed - d.predicted for d in differences if (d.node, d.zone) == (zone.node, zone.name)]
-        same = len(excess) >= 3 and len(set(excess)) == 1 and excess[0] > 0
-        if same and zone.boost_pages is None and rules.boost:
-            found.append((zone.node, zone.name, excess[0]))
-    return tuple(found)
-
-
 def place(node: Node, layout: Sequence[str]) -> tuple[Zone | None, ...]:
     """The node's zones by zone index; None for configured zones that are not printed."""
     named = {zone.name: zone for zone in node.zones}
@@ -284,7 +284,7 @@ def _best_reserve(
             return found[-1]
     if not found:
         return None, guess, tuple(_unplaced(zones))
-    return min(found, key=lambda best: (not _reserve_is_stale(nodes, best[2], guess), len(best[2])))
+    return min(found, key=lambda best: (not reserve_is_stale(nodes, best[2], guess), len(best[2])))
 
 
 def _reserve_variants(nodes: Sequence[Node], guess: ReserveRules) -> Iterator[ReserveRules]:
@@ -320,23 +320,6 @@ def _unplaced(zones: Iterable[Zone]) -> Iterator[Difference]:
                 yield Difference(zone.node, zone.name, f"protection[{index}]", 0, printed)
 
 
-def _reserve_is_stale(nodes: Sequence[Node], differences: Sequence[Difference], rules: ReserveRules) -> bool:
-    # Possible for some earlier counts: rows never fall (but in 5.8 and 5.9, which forget zones in between), nothing is
-    # reserved where the formula gives none, and the earlier count was not beyond what the zones span.
-    spans = {
-        (node.node, zone.name): max(1, sum(z.spanned_pages for z in node.zones)) / max(1, _node_size(node))
-        for node in nodes
-        for zone in node.zones
-    }
-    rows = [zone.protection_pages or () for node in nodes for zone in node.zones]
-    rising = rules.skipped_not_summed or all(a <= b for row in rows for a, b in pairwise(row))
-    return rising and all(d.predicted > 0 and d.printed <= d.predicted * spans[d.node, d.zone] + 1 for d in differences)
-
-
-def _node_size(node: Node) -> int:
-    return sum(zone_size(zone, Size.MANAGED) for zone in node.zones)
-
-
 def _reasons(
     marks: Sequence[Difference],
     reserve: Sequence[Difference],
@@ -347,9 +330,11 @@ def _reasons(
 ) -> Iterator[str]:
     boosted = {(node, zone) for node, zone, _ in hidden}
     for node, zone, pages in hidden:
-        yield (
-            f"node {node} {zone}: min, low and high are all {pages} pages above the formula: a watermark boost, which "
-            "this kernel does not print"
+        yield f"node {node} {zone}: " + (
+            f"marks contain a boost of about {pages} pages, which this kernel does not print, over marks that date "
+            "from an earlier count of managed pages"
+            if stale_marks
+            else f"marks are {pages} pages above the formula: a watermark boost, which this kernel does not print"
         )
     for node, zone in dict.fromkeys((d.node, d.zone) for d in marks if (d.node, d.zone) not in boosted):
         yield f"node {node} {zone}: " + (

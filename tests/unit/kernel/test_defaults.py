@@ -88,7 +88,7 @@ def test_a_twentieth_of_an_earlier_count_is_the_kernels_too() -> None:
     assert huge.cap_kb < huge.wanted_kb
     for value in (huge.cap_kb, huge.cap_kb - 400, huge.cap_kb + 40):
         assert kernel_made(small, value) is KernelMade.HUGE_PAGES
-    assert kernel_made(small, huge.cap_kb * 8 // 10) is None
+    assert kernel_made(small, huge.cap_kb * 7 // 10) is None
     assert kernel_made(small, huge.cap_kb * 11 // 10) is None
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.machines import GIB, machine, snapshot, zone
 
-from pagewarden.kernel.fit import Settings, find_fit
+from pagewarden.kernel.fit import Fit, Settings, find_fit
 from pagewarden.kernel.machine import machine_of
 from pagewarden.kernel.rules import Gap, Size, rules_for
 from pagewarden.procfs.types import Zone
@@ -126,8 +126,53 @@ def test_a_boost_that_is_not_printed_is_told() -> None:
     assert fit.hidden_boost_pages == ((0, "Normal", 512),)
     assert any("boost" in reason for reason in fit.reasons)
     assert not fit.exact
+    assert fit.usable
     old = machine(zones, SETTINGS, kernel="4.19.0").fit
     assert old.hidden_boost_pages == (), "there was no boost before 5.0"
+    assert not old.usable
+
+
+def test_low_and_high_alone_may_keep_a_boost() -> None:
+    """5.0 to 5.7 left it in them for good when a setting was written while it was in force."""
+    zones = [zone("DMA", 3840, marks=(80, 100, 120)), zone("Normal", 800000, marks=(16815, 21018 + 512, 25221 + 512))]
+    fit = machine(zones, SETTINGS, kernel="5.4.0").fit
+    assert fit.hidden_boost_pages == ((0, "Normal", 512),)
+    assert fit.stale
+
+
+def boosted_and_stale(**sysctls: str) -> Fit:
+    """A capture of the wild: min is far above four gaps, so 13312 and 512 pages of boost are on top."""
+    zones = [
+        zone("DMA", 3956, present=3975, marks=(33, 41, 49), protection=(0, 2877, 7826, 7826, 7826)),
+        zone("DMA32", 742806, present=759231, marks=(19510, 21059, 22608), protection=(0, 0, 4949, 4949, 4949)),
+        zone("Normal", 1268711, present=1308160, marks=(11176, 13842, 16508), protection=EMPTY),
+        zone("Movable", 0, protection=EMPTY),
+        zone("Device", 0, protection=EMPTY),
+    ]
+    return machine(zones, {**sysctls, "lowmem_reserve_ratio": "256 256 32 0 0"}, kernel="5.4.0").fit
+
+
+@pytest.mark.parametrize("sysctls", [{"min_free_kbytes": "67584"}, {}])
+def test_boosts_over_marks_of_an_earlier_count(sysctls: dict[str, str]) -> None:
+    fit = boosted_and_stale(**sysctls)
+    assert fit.stale
+    assert fit.min_free_kbytes == 67584
+    boosts = {name: pages for _, name, pages in fit.hidden_boost_pages}
+    assert set(boosts) == {"DMA32", "Normal"}
+    assert abs(boosts["DMA32"] - 13312) <= 3
+    assert abs(boosts["Normal"] - 512) <= 3
+    assert sum("boost" in reason for reason in fit.reasons) == 2
+
+
+def test_boosts_do_not_explain_just_any_sum() -> None:
+    assert not boosted_and_stale(min_free_kbytes="90112").usable
+    assert not boosted_and_stale(min_free_kbytes="45056").usable
+
+
+def test_what_huge_pages_ask_for_is_the_likeliest_inference() -> None:
+    zones = guest_6_1()
+    fit = machine(zones, {"lowmem_reserve_ratio": "256 256 32 0 0"}, kernel="6.1.176").fit
+    assert (fit.min_free_kbytes, fit.inferred, fit.stale) == (67584, True, True)
 
 
 def test_without_min_free_kbytes_it_is_inferred_from_the_mins() -> None:
