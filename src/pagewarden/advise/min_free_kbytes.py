@@ -139,8 +139,8 @@ def _recommend(
 
 _GIVES_BACK = {
     True: "Setting transparent_hugepage to never gives most of it back.",
-    False: "To get most of it back set transparent_hugepage to never and then write vm.min_free_kbytes (before 5.16 the "
-    "kernel does not lower it by itself).",
+    False: "To get most of it back set transparent_hugepage to never and then write vm.min_free_kbytes (before 5.16 "
+    "the kernel does not lower it by itself).",
 }
 
 

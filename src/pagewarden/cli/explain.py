@@ -12,7 +12,7 @@ from pagewarden.diagnose.explain import diagnose
 from pagewarden.errors import ExitStatus, UsageError
 from pagewarden.kernel.version import parse_version
 from pagewarden.klog.repeats import group_repeats
-from pagewarden.klog.sources import STANDARD_INPUT, read_reports
+from pagewarden.klog.sources import read_reports
 from pagewarden.klog.types import Report, ReportGroup
 
 HELP = """\
@@ -68,8 +68,7 @@ Read = Callable[[], Iterable[Report]]
 
 def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Read]]:
     for path in args.files:
-        name = "standard input" if path == STANDARD_INPUT else path
-        yield name, partial(_with_progress, path)
+        yield path, partial(_with_progress, path)
     if args.journal:
         from pagewarden.klog.journal import read_journal
 

@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 
 class FindingCause(StrEnum):
-    """Every cause a finding can have: what was found on a machine, and why a request was refused (`diagnosis.Cause`)."""
+    """Every cause a finding can have: what is wrong on a machine, and why a request was refused."""
 
     BELOW_KERNEL_DEFAULT = "below-kernel-default"
     TOO_HIGH = "too-high"
