@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
-from pagewarden.kernel.check_rules import allocation_rules
+from pagewarden.kernel.allocation import AllocRequest, Verdict, check_zone
+from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.fit import Fit, Settings, find_fit
 from pagewarden.kernel.min_free import calculate_min_free_kbytes
 from pagewarden.kernel.rules import KernelRules, rules_for
-from pagewarden.kernel.watermark_check import AllocRequest, Verdict, check_zone
 from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks, zone_size
 from pagewarden.kernel.zones import is_lowmem
 from pagewarden.klog.types import ZoneDump
@@ -133,8 +133,10 @@ def _passes(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, value_kb
         low_pages=raised.low_pages,
         high_pages=raised.high_pages,
     )
-    request = AllocRequest(replay.order, replay.flags)
-    return check_zone(changed, request, rules, zone.check.reserve_pages).verdict is Verdict.WOULD_PASS
+    return (
+        check_zone(changed, AllocRequest(replay.order, replay.flags), rules, zone.check.reserve_pages).verdict
+        is Verdict.WOULD_PASS
+    )
 
 
 def _key(zone: ZoneReplay) -> tuple[int, str]:

@@ -1,15 +1,17 @@
 """The kernel's check replayed on every zone of a report."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pagewarden.diagnose.releases import candidate_versions
-from pagewarden.kernel.check_rules import AllocationRules, allocation_rules
+from pagewarden.kernel.allocation import AllocRequest, Check, Verdict, ZoneState, check_zone
+from pagewarden.kernel.allocation_boost import infer_boost_ranges
+from pagewarden.kernel.allocation_rules import AllocationRules, Boost, HighAtomic, allocation_rules
 from pagewarden.kernel.gfp import GfpFlags, flags_from_mask, flags_from_names, format_mask, parse_names
 from pagewarden.kernel.gfp_readings import Sense, consistent_generations
 from pagewarden.kernel.gfp_tables import generation_for
 from pagewarden.kernel.version import KernelVersion
-from pagewarden.kernel.watermark_check import AllocRequest, Check, Verdict, ZoneState, check_zone
 from pagewarden.kernel.zones import layouts
 from pagewarden.klog.types import FreeBlocks, Report, ReportKind, ZoneDump
 from pagewarden.units import kb_to_pages
@@ -153,8 +155,8 @@ def _replay_zone(
     reserves = {_reserve(report, dump, flags.zone, layout, rules) for layout in possible}
     if None in reserves or len(eligible) > 1:
         return ZoneReplay(dump, None if len(eligible) > 1 else True, Verdict.UNKNOWN, None, _NO_RESERVE)
-    request = AllocRequest(order, flags)
-    state = zone_state(dump, page_size, rules)
+    request = alloc_request(report, order, flags)
+    state = zone_state(dump, page_size, rules, _boost_ranges(report, page_size, rules).get((dump.node, dump.zone)))
     checks = [check_zone(state, request, rules, reserve) for reserve in sorted(r for r in reserves if r is not None)]
     if len({check.verdict for check in checks}) > 1:
         return ZoneReplay(dump, True, Verdict.UNKNOWN, checks[0], "which zones this kernel has cannot be told")
@@ -241,7 +243,42 @@ def _node_list(text: str) -> frozenset[int] | None:
     return frozenset(found)
 
 
-def zone_state(dump: ZoneDump, page_size: int, rules: AllocationRules) -> ZoneState:
+def alloc_request(report: Report, order: int, flags: GfpFlags) -> AllocRequest:
+    """The request, with the privileges of its task that the report gives away.
+
+    kswapd frees memory and is not checked at all, unless it was interrupted and the interrupt asks.
+    """
+    kswapd = report.comm is not None and report.comm.startswith("kswapd")
+    return AllocRequest(order, flags, memalloc=kswapd and bool(report.trace), in_interrupt=in_interrupt(report))
+
+
+_INTERRUPT = re.compile(
+    r"_*do_softirq(?:_own_stack)?|irq_exit(?:_rcu)?|_*handle_irq_event\w*|do_IRQ|net_rx_action|__irq_svc|el1_irq"
+)
+
+
+def in_interrupt(report: Report) -> bool:
+    """Whether the trace leads through an interrupt."""
+    return any(
+        frame.section in ("IRQ", "SOFTIRQ", "NMI") or _INTERRUPT.fullmatch(frame.function) for frame in report.trace
+    )
+
+
+def _boost_ranges(
+    report: Report, page_size: int, rules: AllocationRules
+) -> dict[tuple[int | None, str], tuple[int, int]]:
+    # 5.9 to 5.15 check some callers without the boost, and do not print it.
+    if rules.boost is Boost.NOBODY or any(dump.boost_kb is not None for dump in report.zones):
+        return {}
+    known = [dump for dump in report.zones if dump.min_kb is not None and dump.managed_kb and dump.zone != "HighMem"]
+    pairs = [(kb_to_pages(dump.min_kb or 0, page_size), kb_to_pages(dump.managed_kb or 0, page_size)) for dump in known]
+    ranges = infer_boost_ranges(pairs) if len(pairs) > 1 else ()
+    return {(dump.node, dump.zone): found for dump, found in zip(known, ranges, strict=False)}
+
+
+def zone_state(
+    dump: ZoneDump, page_size: int, rules: AllocationRules, boost_range: tuple[int, int] | None = None
+) -> ZoneState:
     """The zone as the check sees it, in pages."""
 
     def pages(kb: int | None) -> int:
@@ -265,6 +302,7 @@ def zone_state(dump: ZoneDump, page_size: int, rules: AllocationRules) -> ZoneSt
         highatomic_pages=_highatomic_bounds(dump, blocks or (), page_size, rules),
         cma_pages=pages(dump.free_cma_kb),
         blocks_cut=dump.free_list_total_kb is None,
+        boost_range=boost_range,
     )
 
 
@@ -274,7 +312,7 @@ def _highatomic_bounds(
     """At least and at most how many pages the highatomic reserve takes from ordinary callers."""
     only = sum((block.count or 0) << block.order for block in blocks if block.migrate_types == "H")
     some = sum((block.count or 0) << block.order for block in blocks if "H" in block.migrate_types)
-    if rules.highatomic_free:
+    if rules.highatomic is HighAtomic.FREE:
         if dump.free_highatomic_kb is not None:
             exact = kb_to_pages(dump.free_highatomic_kb, page_size)
             return exact, exact

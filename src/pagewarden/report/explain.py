@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.replay import ZoneReplay
-from pagewarden.kernel.watermark_check import Check, Verdict
+from pagewarden.kernel.allocation import Check, Verdict
 from pagewarden.klog.types import ReportGroup, ReportKind
 from pagewarden.report.words import plain_table
 
