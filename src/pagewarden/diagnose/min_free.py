@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
-from pagewarden.kernel.allocation import AllocRequest, Verdict, check_zone
+from pagewarden.kernel.allocation import Verdict, check_zone
 from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.fit import Fit, Settings, find_fit
 from pagewarden.kernel.min_free import calculate_min_free_kbytes
@@ -117,7 +117,7 @@ def _smallest_for(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport) ->
 
 
 def _passes(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, value_kb: int) -> bool:
-    if zone.check is None or replay.flags is None or replay.version is None:
+    if zone.check is None or replay.request is None or replay.version is None:
         return False
     marks = setup_per_zone_wmarks(setting.zones, value_kb, None, setting.rules.watermarks, setting.page_size)
     index = next(i for i, known in enumerate(setting.zones) if (known.node, known.name) == _key(zone))
@@ -133,10 +133,7 @@ def _passes(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, value_kb
         low_pages=raised.low_pages,
         high_pages=raised.high_pages,
     )
-    return (
-        check_zone(changed, AllocRequest(replay.order, replay.flags), rules, zone.check.reserve_pages).verdict
-        is Verdict.WOULD_PASS
-    )
+    return check_zone(changed, replay.request, rules, zone.check.reserve_pages).verdict is Verdict.WOULD_PASS
 
 
 def _key(zone: ZoneReplay) -> tuple[int, str]:

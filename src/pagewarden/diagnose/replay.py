@@ -49,7 +49,7 @@ class Replay:
     :ivar known: the release is the report's own (or the user's), not inferred from its format.
     :ivar flags: what the mask asks for; None where no mask is printed.
     :ivar gfp_name: the mask as a current kernel writes it, or as printed.
-    :ivar order: the order checked; 0 where the report prints none.
+    :ivar request: what was checked, of order 0 where the report prints none; None where no mask is printed.
     :ivar disagreement: how the candidate releases differ; empty where they agree.
     """
 
@@ -58,6 +58,7 @@ class Replay:
     candidates: tuple[KernelVersion, ...]
     flags: GfpFlags | None
     gfp_name: str | None
+    request: AllocRequest | None
     order: int
     page_size: int
     zones: tuple[ZoneReplay, ...]
@@ -92,7 +93,9 @@ def replay(report: Report, kernel: str | None = None) -> Replay:
     spoken = ""
     if differing:
         spoken = f"kernels {results[0][0]} to {results[-1][0]} would judge {', '.join(differing)} differently"
-    return Replay(version, known, tuple(v for v, _ in results), flags, name, order, page_size, merged, spoken)
+    request = None if flags is None else alloc_request(report, order, flags)
+    used = tuple(v for v, _ in results)
+    return Replay(version, known, used, flags, name, request, order, page_size, merged, spoken)
 
 
 _Result = tuple[GfpFlags | None, tuple[ZoneReplay, ...]]
