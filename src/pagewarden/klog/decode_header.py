@@ -52,10 +52,14 @@ _BYTES = re.compile(
 
 _STAMPED = re.compile(r"^.*\[ {0,8}\d{1,10}\.\d{1,9}\](?:\[ {0,8}[TC]\d{1,10}\])? ")
 _OTHER_TAG = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: ")
+_QUOTED = re.compile(r"(?:^|[\s:=(,])[\"'`]")
 _TITLE = re.compile(r"^(?:subject|re|fwd?|title|summary) ?:", re.IGNORECASE)
 _PROSE_AFTER = re.compile(r"^[\"'`.;!?)\]]|^[ ,]*\(?[A-Za-z]{2,12}(?: |[.,;!?)]|$)")
 _NUMBERED = re.compile(r"\b\w{1,32} ?[:=] ?(?:0x)?[0-9a-f]{1,16}\b")
-_TRUNCATED = re.compile(r"^[:.,]? {0,2}(?:o|or|ord|orde|order|order:)?$")
+_CUT_IN_WORDS = re.compile(r"^[:.,]? {0,2}(?:o|or|ord|orde|order|order:)?$")
+_CUT_IN_FIELDS = re.compile(
+    r"^[:.,]? {0,2}order: ?-?\d{1,20}(?:,? ?(?:m|mo|mod|mode|mode:(?:0|0x|0x[0-9a-f]{1,17}(?:\([\w|]{0,512})?)?)?)?$"
+)
 
 _FIELD_START = re.compile(
     r"^[,|]? {0,2}(?:order[:=]|mode:|gfp_mask=|nodemask=|cpuset=|mems_allowed=|oom_score_adj=|oom_adj=|oomkilladj=|"
@@ -189,15 +193,15 @@ def _parse_failure(text: str, prefixed: bool) -> Header | None:
 
 def _parse_odd_failure(lead: str, tail: str, prefixed: bool) -> Header | None:
     """A header that is cut off, or that goes on as no kernel we know does."""
-    if _TRUNCATED.match(tail) or (_ORDER.search(tail) and tail.lstrip(":. ").startswith("order")):
-        if not prefixed and _TRUNCATED.match(tail):
-            return None
-        header = _with_fields(ReportKind.PAGE_ALLOCATION_FAILURE, lead, tail)
-        return header if header.long_comm is None else None
-    if tail[:1] not in (".", ":", ",") or _NUMBERED.search(tail) is None or len(lead.encode()) > COMM_BYTES:
+    if not lead or len(lead.encode()) > COMM_BYTES:
         return None
-    comm, long_comm, _ = clean_comm(lead)
-    return Header(ReportKind.UNRECOGNISED, comm=comm, long_comm=long_comm, complete=True)
+    if _CUT_IN_WORDS.match(tail) or _CUT_IN_FIELDS.match(tail):
+        if not prefixed and _CUT_IN_WORDS.match(tail):
+            return None
+        return _with_fields(ReportKind.PAGE_ALLOCATION_FAILURE, lead, tail)
+    if tail[:1] not in (".", ":", ",") or _ORDER.search(tail) or _NUMBERED.search(tail) is None:
+        return None
+    return Header(ReportKind.UNRECOGNISED, comm=lead, complete=True)
 
 
 def _parse_stall(text: str, match: re.Match[str], prefixed: bool) -> Header | None:
@@ -348,7 +352,7 @@ def _is_prose(lead: str, prefixed: bool) -> bool:
         return True
     if prefixed:
         return False
-    return lead[:1] in ("\"'`(" if lead[:4] != "(sd-" else "") or '"' in lead or lead.count(" ") > 8
+    return _QUOTED.search(lead) is not None or lead.count(" ") > 8
 
 
 def _prose_follows(tail: str) -> bool:

@@ -22,7 +22,7 @@ _BEFORE = re.compile(
     r"(?:[(\[<]{0,3}(?:0x)?[0-9a-f]{8,16}[>\])]{0,3} {0,4}){0,2}(?:\[[\w.]{1,128}\+\d{1,8}/\d{1,8}\] )?$"
 )
 _AFTER = re.compile(r" {0,4}(?:\((?:unreliable|[A-Z]{1,3})\))?[ )]{0,2}$")
-_ARM_TOKEN = re.compile(rf"\(({_NAME})(?:{_SPOT})?\){_MODULE}")
+_ARM_TOKEN = re.compile(rf"\(({_NAME})(?:{_SPOT})?{_MODULE}\)")
 _ARM_PLAIN = re.compile(rf"({_NAME})(?: \[([\w-]{{1,64}})[^\]]{{0,80}}\])? from ({_NAME}){_SPOT}{_MODULE}$")
 _ARM_ADDRESS = re.compile(r"\[<[0-9a-f]{8}>\]")
 _OLD_X86_64 = re.compile(r"<[0-9a-f]{16}>\{(?::([\w-]{1,64}):)?([\w.]{1,128})\+(\d{1,8})\}")
@@ -34,7 +34,7 @@ _CPU = re.compile(
 _TAINT = re.compile(r"(?:^| )(?:Kdump: loaded )?(?:Not ?tainted|Tainted:)")
 _TAINT_BEGUN = re.compile(r"(?: Kdump:(?: loaded)?)?(?: Not)?$")
 _RELEASE = re.compile(r"(?:^|[ (d])(\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})(?=[ )]|$)")
-_BANNER = re.compile(r"Linux version (\d{1,2}\.\d{1,3}\S{0,160}) ")
+_BANNER = re.compile(r"^Linux version (\d{1,2}\.\d{1,3}\S{0,160}) ")
 _HARDWARE = re.compile(r"^Hardware name: (.{0,400})")
 _WORKQUEUE = re.compile(r"^Workqueue: (.{0,200})")
 
@@ -75,8 +75,7 @@ def parse_cpu_line(text: str) -> CpuLine | None:
 
 def parse_banner(text: str) -> str | None:
     """The release in a `Linux version ...` line."""
-    at = text.find("Linux version ")
-    match = _BANNER.match(text + " ", at) if 0 <= at < 40 else None
+    match = _BANNER.match(f"{text} ")
     return match[1] if match else None
 
 

@@ -265,7 +265,7 @@ def group_lines(lines: Iterable[LogLine]) -> Iterator[Report]:
 
 def _rejoin_header(previous: LogLine | None, line: LogLine, header: Header | None) -> tuple[Header, LogLine] | None:
     """An opening line that was wrapped inside the words by which it is known, put together again."""
-    if previous is None or (line.prefixed and previous.prefixed) or line.number - previous.number > 2:
+    if previous is None or not line.text or (line.prefixed and previous.prefixed) or line.number - previous.number > 2:
         return None
     if (header is not None and header.comm is not None) or not decode_header.wraps_before(previous.text):
         return None

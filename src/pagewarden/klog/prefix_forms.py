@@ -265,7 +265,7 @@ def _strip_digits(found: Found) -> bool:
         found.take(match.end())
         _strip_host_tag(found)
         return True
-    return _strip_logcat(found) or _strip_console_clock(found)
+    return _strip_logcat(found) or _strip_console_clock(found) or _strip_syslog(found)
 
 
 def _strip_console_clock(found: Found) -> bool:
@@ -308,15 +308,7 @@ def _strip_word(found: Found) -> bool:
         found.take(match.end())
         _strip_host_tag(found)
         return True
-    match = _SYSLOG.match(text)
-    if match is not None:
-        found.wall = found.wall or match[1]
-        found.take(match.end())
-        if not _strip_facility(found):
-            host = _HOST.match(found.text)
-            if host is not None:
-                found.host = host[1]
-                found.take(host.end())
+    if _strip_syslog(found):
         return True
     if _strip_facility(found):
         return True
@@ -329,6 +321,20 @@ def _strip_word(found: Found) -> bool:
         found.text = found.text.removesuffix("]")
         return True
     return _strip_logcat(found) or _strip_grep(found)
+
+
+def _strip_syslog(found: Found) -> bool:
+    match = _SYSLOG.match(found.text)
+    if match is None:
+        return False
+    found.wall = found.wall or match[1]
+    found.take(match.end())
+    if not _strip_facility(found):
+        host = _HOST.match(found.text)
+        if host is not None:
+            found.host = host[1]
+            found.take(host.end())
+    return True
 
 
 def _strip_facility(found: Found) -> bool:

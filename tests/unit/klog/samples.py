@@ -147,8 +147,12 @@ LINE_STYLES: dict[str, Style] = {
     "level-dmesg": _each(lambda number, line: f"<4>[{_seconds(number)}] {line}"),
     "syslog": _each(lambda number, line: f"Nov 21 01:30:07 box kernel: {line}"),
     "syslog-dmesg": _each(lambda number, line: f"Nov  1 01:30:07 box.example.org kernel: [{_seconds(number)}] {line}"),
-    "syslog-year": _each(lambda number, line: f"Sat Nov 21 01:30:07 2026 kern.warn kernel: [{_seconds(number)}] {line}"),
-    "syslog-iso": _each(lambda number, line: f"2026-11-21T01:30:07.123456+01:00 box kernel: [{_seconds(number)}] {line}"),
+    "syslog-year": _each(
+        lambda number, line: f"Sat Nov 21 01:30:07 2026 kern.warn kernel: [{_seconds(number)}] {line}"
+    ),
+    "syslog-iso": _each(
+        lambda number, line: f"2026-11-21T01:30:07.123456+01:00 box kernel: [{_seconds(number)}] {line}"
+    ),
     "rfc5424": _each(lambda number, line: f"<4>1 2026-11-21T01:30:07Z box kernel - - - {line}"),
     "short-iso": _each(lambda number, line: f"2026-11-21T01:30:07+0100 box kernel: {line}"),
     "short-full": _each(lambda number, line: f"Sat 2026-11-21 01:30:07 CET box kernel: {line}"),

@@ -1,0 +1,224 @@
+import json
+
+import pytest
+from tests.unit.klog.samples import lines_of
+
+from pagewarden.klog import prefix
+from pagewarden.klog.prefix import PrefixReader
+from pagewarden.klog.types import LogLine
+
+TEXT = "cat: page allocation failure. order:1, mode:0x20"
+
+
+def read(raw: bytes | str) -> LogLine:
+    (line,) = PrefixReader().read(7, raw.encode() if isinstance(raw, str) else raw)
+    return line
+
+
+@pytest.mark.parametrize(
+    ("raw", "timestamp", "seconds"),
+    [
+        (f"[ 12.345]{TEXT}", "12.345", 12.345),
+        (f"[12345.678901] {TEXT}", "12345.678901", 12345.678901),
+        (f"[   12.345678,5] {TEXT}", "12.345678", 12.345678),
+        (f"[    1.234567@[0]] {TEXT}", "1.234567", 1.234567),
+        (f"[    1.234567@1]  {TEXT}", "1.234567", 1.234567),
+        (f"<6>[  123.456789]  (0)[1234:kworker/0:1]{TEXT}", "123.456789", 123.456789),
+        (f"<4>[  123.456789] [0:  swapper/0:    0] {TEXT}", "123.456789", 123.456789),
+        (f"<4>[  123.456789][c0][swapper/0] {TEXT}", "123.456789", 123.456789),
+        (f"[  123.456789 / 01-01 10:11:12.345] {TEXT}", "123.456789", 123.456789),
+        (f"[May 4 12:31] {TEXT}", "May 4 12:31", None),
+        (f"[  +0.000010] {TEXT}", None, None),
+        (f"[  123s] [  120.123456] {TEXT}", "120.123456", 120.123456),
+        (f" 1234s [  120.123456] {TEXT}", "120.123456", 120.123456),
+        (f"10:11:12.123 [  120.123456] {TEXT}", "10:11:12.123", 120.123456),
+        (f"[10:11:12] [  120.123456] {TEXT}", "10:11:12", 120.123456),
+        (f"<pre>[  120.123456] {TEXT}", "120.123456", 120.123456),
+        (f"| [  120.123456] {TEXT}", "120.123456", 120.123456),
+        (f"> > | > [  120.123456] {TEXT}", "120.123456", 120.123456),
+        (f"+ [  120.123456] {TEXT}", "120.123456", 120.123456),
+        (f"2026 Nov 21 01:30:07 box kernel: {TEXT}", "2026 Nov 21 01:30:07", None),
+        (f"Nov 21 01:30:07 kernel: {TEXT}", "Nov 21 01:30:07", None),
+        (f"Nov 21 01:30:07 10.0.0.1 kernel: {TEXT}", "Nov 21 01:30:07", None),
+        (f"Nov 21 01:30:07 fe80::1 kernel: {TEXT}", "Nov 21 01:30:07", None),
+        (f"Jan  1 00:00:00 box user.warn kernel: {TEXT}", "Jan  1 00:00:00", None),
+        (
+            f"Nov 21 01:30:07 box kernel: message repeated 3 times: [ [   12.345678] {TEXT}]",
+            "Nov 21 01:30:07",
+            12.345678,
+        ),
+        (f"W/kernel  (  123): {TEXT}", None, None),
+        (f"kernel:[   12.345678] {TEXT}", "12.345678", 12.345678),
+    ],
+)
+def test_prefixes_go(raw: str, timestamp: str | None, seconds: float | None) -> None:
+    line = read(raw)
+    assert (line.text, line.timestamp, line.seconds, line.number) == (TEXT, timestamp, seconds, 7)
+    assert line.prefixed or raw.startswith(("|", ">", "<pre>"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[<c0123456>] do_something+0x10/0x20",
+        "[ 1243]     0  1243    29143      850      13        0             0 bash",
+        "[c00000023de972e0] [c000000000927e00] dump_stack+0xc4/0x114 (unreliable)",
+        "kernel_misc_reclaimable:0",
+        "kernel_stack:2210kB pagetables:3300kB",
+        "DMA32 free:16820kB min:1808kB low:2260kB high:2712kB",
+        "protections[]: 0 0 0",
+        "Total swap = 0kB",
+        "321 pages RAM",
+        "0 pages in swap cache",
+        "--- interrupt: 500 at BIT_flushBits+0x1c/0x58",
+        "usb 1-1: new high-speed USB device",
+        "",
+    ],
+)
+def test_text_that_only_resembles_a_prefix_stays(text: str) -> None:
+    assert read(f"  {text}").text == text
+    assert read(f"[   12.345678] {text}").text == text
+
+
+def test_a_host_without_a_tag() -> None:
+    line = read("Oct 29 15:25:19 sleepy protections[]: 0 0 0")
+    assert (line.host, line.text) == ("sleepy", "protections[]: 0 0 0")
+
+
+def test_another_programs_tag_stays_in_the_text() -> None:
+    assert read(f"Nov 21 01:30:07 box app[12]: {TEXT}").text == f"app[12]: {TEXT}"
+
+
+def test_caller_levels_and_facilities() -> None:
+    line = read("<12>[   12.345678][  C11] x")
+    assert (line.caller_id, line.level, line.facility) == ("C11", 4, 1)
+    assert read("daemon:info  : [ 1.5] x").facility == 3
+    assert read("<99999999>x").text == "<99999999>x"
+
+
+def test_a_programs_unfinished_line_in_front_goes() -> None:
+    line = read("pty04.c:328:    26.860015]  ? zone_watermark_ok_safe+0x270/0x270")
+    assert (line.text, line.seconds) == ("? zone_watermark_ok_safe+0x270/0x270", 26.860015)
+    assert read("Creating journal (1 block): [   34.739137][ T12] mkfs").caller_id == "T12"
+
+
+def test_nothing_that_steers_a_terminal_is_kept() -> None:
+    hostile = "\x1b]0;title\x07\x1b[2J\x9b31mred\u202e\u200b\x00\x08\x7f\u2066 plain\x1b"
+    text = read(f"[   12.345678] {hostile}").text
+    assert text == "31mred plain"
+    assert text.isprintable()
+
+
+def test_bytes_that_are_not_utf_8_become_replacement_characters() -> None:
+    assert read(b"[ 1.5] caf\xe9").text == "caf\ufffd"
+
+
+def test_carriage_returns_part_what_was_overwritten() -> None:
+    lines = lines_of(b"10%\r20%\r[    1.500000] x\r")
+    assert [line.text for line in lines] == ["10%", "20%", "x"]
+
+
+def test_a_line_too_long_is_cut_and_says_so() -> None:
+    line = read("[ 1.5] " + "x" * 100_000)
+    assert line.cut
+    assert len(line.text) < prefix.MAX_LINE
+
+
+@pytest.mark.parametrize("joint", ["#012", "\\n", "\\x0a"])
+def test_joined_records_are_parted(joint: str) -> None:
+    lines = PrefixReader().read(3, f"Nov 21 01:30:07 box kernel: a{joint} b#011c{joint}".encode())
+    assert [line.text for line in lines] == ["a", "b c", ""]
+    assert {(line.number, line.host) for line in lines} == {(3, "box")}
+
+
+def test_records_with_absurdly_many_lines_are_bounded() -> None:
+    assert len(PrefixReader().read(1, b"a#012" * 3000)) <= 256
+
+
+def test_properties_of_a_kmsg_record_are_no_lines() -> None:
+    lines = lines_of(b"6,1,2000000,-;usb 1-1: new device\n SUBSYSTEM=usb\n DEVICE=c189:1\n4,2,2000001,c;rest")
+    assert [line.text for line in lines if line.text] == ["usb 1-1: new device", "rest"]
+
+
+def test_a_netconsole_fragment_continues() -> None:
+    lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
+    assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
+    assert lines[0].release == "6.4.0-rc1"
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"MESSAGE": "x", "_SOURCE_MONOTONIC_TIMESTAMP": "1500000"}, "x"),
+        ({"MESSAGE": [120, 121]}, "xy"),
+        ({"log": "x\n", "time": "t"}, "x"),
+        ({"msg": "x"}, "x"),
+    ],
+)
+def test_messages_in_json(record: dict[str, object], expected: str) -> None:
+    assert read(json.dumps(record)).text == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"MESSAGE": null}',
+        '{"MESSAGE": [1, 300]}',
+        '{"a": 1}',
+        "{}",
+        "{[",
+        '{"MESSAGE": {"a": 1}}',
+        "[" * 5000,
+        "{" * 5000,
+    ],
+)
+def test_json_without_a_message_is_only_text(raw: str) -> None:
+    assert read(raw).text == raw
+
+
+def test_json_cut_off_still_gives_its_message() -> None:
+    assert read('{"_HOSTNAME":"box","MESSAGE":"a \\"b\\" c').text == 'a "b" c'
+
+
+def test_quoted_printable_mail() -> None:
+    lines = lines_of(
+        b"Content-Transfer-Encoding: quoted-printable\n\n"
+        b"[49689.294138] ip invoked oom-killer: gfp_mask=3D0xc2cc0(GFP_KERNEL|__GFP_N=\n"
+        b"OWARN), order=3D3, oom_score_adj=3D0=20\n"
+        b"[49689.294139] =C2=A0next=09one"
+    )
+    assert [line.text for line in lines[2:]] == [
+        "ip invoked oom-killer: gfp_mask=0xc2cc0(GFP_KERNEL|__GFP_NOWARN), order=3, oom_score_adj=0",
+        "next one",
+    ]
+    assert lines[2].number == 3
+
+
+def test_what_a_soft_break_held_back_is_given_at_the_end() -> None:
+    text = "x" * 60
+    assert [line.text for line in lines_of(f"a=3Db\n{text}=".encode())] == ["a=b", text]
+
+
+def test_numbers_after_an_equals_sign_are_left_alone() -> None:
+    assert read("x invoked oom-killer: gfp_mask=0xd0, order=20, oom_score_adj=300").text.endswith(
+        "order=20, oom_score_adj=300"
+    )
+
+
+def test_an_export_gives_messages_only() -> None:
+    message = "a\n b\nc"
+    data = (
+        b"__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795224607000000\n__MONOTONIC_TIMESTAMP=1500000\n_HOSTNAME=box\nMESSAGE\n"
+        + len(message).to_bytes(8, "little")
+        + message.encode()
+        + b"\nPRIORITY=4\n\n__CURSOR=s=2\nMESSAGE=plain\n\n[    1.500000] not of it"
+    )
+    lines = lines_of(data)
+    assert [line.text for line in lines] == ["a", "b", "c", "plain", "not of it"]
+    assert (lines[0].timestamp, lines[0].seconds, lines[0].host) == ("1795224607.000000", 1.5, "box")
+    assert lines[3].host is None
+
+
+def test_an_export_whose_length_is_nonsense_goes_on() -> None:
+    lines = lines_of(b"__CURSOR=s=1\nMESSAGE\n" + b"\xff" * 8 + b"x\n\n__CURSOR=s=2\nMESSAGE=plain\n")
+    assert [line.text for line in lines if line.text] == ["x", "plain"]
