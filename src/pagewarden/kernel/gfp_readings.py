@@ -1,9 +1,10 @@
 """What a GFP mask may mean when it is not known which kernel printed it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pagewarden.kernel.gfp import GfpFlags, flags_from_mask, format_mask
+from pagewarden.kernel.gfp import GfpFlags, encode_names, flags_from_mask, flags_from_names, format_mask
 from pagewarden.kernel.gfp_tables import GENERATIONS, Generation, releases
 
 
@@ -20,11 +21,13 @@ class Reading:
     """A mask as one or several neighbouring generations read it.
 
     :ivar generations: all that read it alike, in the order of time.
+    :ivar mask: None where names are read that the generation has no bits for.
     :ivar name: as `format_mask` writes it.
     :ivar reasons: why it is odd or impossible, in words.
     """
 
     generations: tuple[Generation, ...]
+    mask: int | None
     name: str
     flags: GfpFlags
     sense: Sense
@@ -43,22 +46,11 @@ def consistent_generations(mask: int, names_printed: bool | None = None) -> tupl
         without names is of an earlier one. None: not known (somebody copied the number alone).
     :return: in the order of time; neighbours that read it alike are one, vendors' own numberings come last.
     """
-    readings: list[Reading] = []
-    ordered = [g for g in GENERATIONS if g.vendor is None] + [g for g in GENERATIONS if g.vendor is not None]
-    for generation in ordered:
-        reading = _read(mask, generation, names_printed)
-        last = readings[-1] if readings else None
-        alike = last is not None and (last.name, last.flags, last.sense, last.reasons) == (
-            (reading.name, reading.flags, reading.sense, reading.reasons)
-        )
-        if last is not None and alike and generation.vendor is None:
-            readings[-1] = Reading((*last.generations, generation), last.name, last.flags, last.sense, last.reasons)
-        else:
-            readings.append(reading)
-    return tuple(readings)
+    return _merged(lambda generation: read_mask(mask, generation, names_printed))
 
 
-def _read(mask: int, generation: Generation, names_printed: bool | None) -> Reading:
+def read_mask(mask: int, generation: Generation, names_printed: bool | None = None) -> Reading:
+    """Read a mask with one numbering."""
     flags = flags_from_mask(mask, generation)
     name = format_mask(mask, generation)
     impossible = _contradictions(flags, generation)
@@ -68,7 +60,44 @@ def _read(mask: int, generation: Generation, names_printed: bool | None) -> Read
         impossible.append(f"kernels {kernels} {habit}")
     odd = [] if "GFP_TRANSHUGE" in name else _oddities(flags, generation)
     sense = Sense.IMPOSSIBLE if impossible else Sense.ODD if odd else Sense.SENSIBLE
-    return Reading((generation,), name, flags, sense, (*impossible, *odd))
+    return Reading((generation,), mask, name, flags, sense, (*impossible, *odd))
+
+
+def read_names_everywhere(names: tuple[str, ...], mask: int | None = None) -> tuple[Reading, ...]:
+    """Read printed names, and number them with every numbering; the order is that of `consistent_generations`.
+
+    :param mask: as printed beside them; numberings in which the names do not make it up are impossible.
+    """
+    return _merged(lambda generation: read_names(names, generation, mask))
+
+
+def read_names(names: tuple[str, ...], generation: Generation, mask: int | None = None) -> Reading:
+    """Read printed names with one numbering.
+
+    :param mask: as printed beside the names; without it the mask is computed.
+    """
+    encoded = encode_names(names, generation)
+    flags = flags_from_names(names, mask, generation)
+    reasons = [f"not known: {name}" for name in flags.unknown_names]
+    if encoded is None and not reasons:
+        reasons = ["no bit for " + ", ".join(n for n in names if encode_names([n], generation) is None)]
+    if flags.disagreement is not None:
+        reasons.append(flags.disagreement)
+    sense = Sense.IMPOSSIBLE if reasons else Sense.SENSIBLE
+    return Reading((generation,), mask if mask is not None else encoded, "|".join(names), flags, sense, tuple(reasons))
+
+
+def _merged(read: Callable[[Generation], Reading]) -> tuple[Reading, ...]:
+    readings: list[Reading] = []
+    ordered = [g for g in GENERATIONS if g.vendor is None] + [g for g in GENERATIONS if g.vendor is not None]
+    for generation in ordered:
+        reading = read(generation)
+        last = readings[-1] if readings else None
+        if last is not None and generation.vendor is None and replace(reading, generations=last.generations) == last:
+            readings[-1] = replace(last, generations=(*last.generations, generation))
+        else:
+            readings.append(reading)
+    return tuple(readings)
 
 
 def _contradictions(flags: GfpFlags, generation: Generation) -> list[str]:
