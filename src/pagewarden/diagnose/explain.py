@@ -14,8 +14,9 @@ from pagewarden.diagnose.min_free import (
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
 from pagewarden.kernel.gfp import GfpFlags
+from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
 from pagewarden.klog.types import Report, ReportKind
-from pagewarden.units import human_bytes
+from pagewarden.units import human_bytes, kb_to_pages
 
 _WORK = {
     Work.NETWORK_RECEIVE: "receiving from the network",
@@ -65,7 +66,8 @@ def _sentences(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     if judgement.inferred:
         found.append("This is inferred: the report does not print all that decides.")
     found += _uncertainty(replayed)
-    found += _setting(case.setting, case.passed, judgement)
+    found += _setting(case.setting, case.passed, judgement, replayed)
+    found += _related(report)
     found += _consequence(case, judgement, harm)
     return [sentence for sentence in found if sentence]
 
@@ -113,7 +115,9 @@ def _uncertainty(replayed: Replay) -> list[str]:
     return [f"The kernel release is not in the log; the rules of {first} to {last} all say the same."]
 
 
-def _setting(setting: MinFreeAtReport | None, passed: WouldHavePassed | None, judgement: Judgement) -> list[str]:
+def _setting(
+    setting: MinFreeAtReport | None, passed: WouldHavePassed | None, judgement: Judgement, replayed: Replay
+) -> list[str]:
     if setting is None:
         return []
     found = []
@@ -125,6 +129,7 @@ def _setting(setting: MinFreeAtReport | None, passed: WouldHavePassed | None, ju
             "formula "
             f"gives for {human_bytes(setting.lowmem_kb * 1024)} of low memory."
         )
+        found += _huge_page_value(setting, replayed)
     else:
         found.append(f"The marks follow from vm.min_free_kbytes of about {setting.value_kb}.")
     if passed is not None:
@@ -134,10 +139,35 @@ def _setting(setting: MinFreeAtReport | None, passed: WouldHavePassed | None, ju
     return found
 
 
+X86_PAGEBLOCK_PAGES = 512
+"""A page block of x86-64 (and x86 with PAE): 2 MiB."""
+
+
+def _huge_page_value(setting: MinFreeAtReport, replayed: Replay) -> list[str]:
+    # The value people find on such machines and take for a mystery. Only where the zones tell an x86-64.
+    rules = setting.rules.min_free
+    if not rules.huge_pages or setting.page_size != 4096 or all(zone.name != "DMA32" for zone in setting.zones):
+        return []
+    lowmem = kb_to_pages(setting.lowmem_kb, setting.page_size)
+    huge = set_recommended_min_free_kbytes(setting.zones, lowmem, X86_PAGEBLOCK_PAGES, setting.page_size, rules)
+    if huge.recommended_kb != huge.wanted_kb or huge.wanted_kb <= setting.formula_kb:
+        return []
+    nodes = len({zone.node for zone in setting.zones})
+    where = f"{huge.zone_count} zones on {nodes} node{'s' if nodes != 1 else ''}"
+    return [f"With transparent huge pages on, the kernel would have taken {huge.wanted_kb} ({where})."]
+
+
+def _related(report: Report) -> list[str]:
+    if not report.related_lines:
+        return []
+    lines = ", ".join(map(str, report.related_lines[:5]))
+    return [f"The report at line {lines} asked with the same mask shortly before: they belong together."]
+
+
 def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     report = case.report
     if harm is Harm.KILLED:
-        return [_killed(report)]
+        return [_killed(report, judgement)]
     if judgement.cause is Cause.RECOVERED:
         return ["By the time the report was written the shortage was over."]
     if harm is Harm.DEGRADED and case.caller.work is Work.NETWORK_RECEIVE:
@@ -153,10 +183,14 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     return []
 
 
-def _killed(report: Report) -> str:
+def _killed(report: Report, judgement: Judgement) -> str:
     victim = report.victim
     if victim is None:
         return "Which process was killed is not in the log."
     name = f"{victim.comm} (process {victim.pid})" if victim.comm else f"Process {victim.pid}"
+    if judgement.cause is Cause.FRAGMENTED:
+        return (
+            f"{name} was killed, a bystander: memory was not short, and a kill seldom frees pages that are neighbours."
+        )
     bystander = report.comm is not None and victim.comm is not None and report.comm != victim.comm
     return f"{name} was killed" + (", not the task that asked." if bystander else ".")

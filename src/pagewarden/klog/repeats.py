@@ -1,25 +1,55 @@
 """Repeats of one report, joined."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from pagewarden.klog.callers import find_caller
 from pagewarden.klog.types import Report, ReportGroup
 
+MAX_LINE_NUMBERS = 1000
+"""How many places of one group are kept: a log may hold a million repeats."""
+
+
+@dataclass(slots=True)
+class _Group:
+    example: Report
+    first_timestamp: str | None
+    last_timestamp: str | None = None
+    count: int = 0
+    line_numbers: list[int] = field(default_factory=list)
+    suppressed_count: int | None = None
+
+    def add(self, report: Report) -> None:
+        self.count += 1
+        self.last_timestamp = report.timestamp
+        if len(self.line_numbers) < MAX_LINE_NUMBERS:
+            self.line_numbers.append(report.line_number)
+        if report.suppressed:
+            self.suppressed_count = (self.suppressed_count or 0) + sum(what.count for what in report.suppressed)
+        if _worth(report) > _worth(self.example):
+            self.example = report
+
+
+def _worth(report: Report) -> tuple[bool, bool, bool]:
+    return report.complete, bool(report.zones), bool(report.trace)
+
 
 def group_repeats(reports: Iterable[Report]) -> Iterator[ReportGroup]:
-    """Join repeats: the same kind, order, mask and calling function; in the order of their first reports."""
-    groups: dict[tuple[object, ...], list[Report]] = {}
+    """Join repeats: the same kind, order, mask and calling function; in the order of their first reports.
+
+    One report of each group is kept, so that memory does not grow with the repeats.
+    """
+    groups: dict[tuple[object, ...], _Group] = {}
     for report in reports:
         caller = find_caller(report.trace)
         key = (report.kind, report.order, report.gfp_mask, report.gfp_names, caller.function if caller else None)
-        groups.setdefault(key, []).append(report)
-    for members in groups.values():
-        held_back = [what.count for report in members for what in report.suppressed]
+        groups.setdefault(key, _Group(report, report.timestamp)).add(report)
+    for group in groups.values():
         yield ReportGroup(
-            example=max(members, key=lambda report: (report.complete, bool(report.zones), bool(report.trace))),
-            count=len(members),
-            first_timestamp=members[0].timestamp,
-            last_timestamp=members[-1].timestamp,
-            line_numbers=tuple(report.line_number for report in members),
-            suppressed_count=sum(held_back) if held_back else None,
+            example=group.example,
+            count=group.count,
+            first_timestamp=group.first_timestamp,
+            last_timestamp=group.last_timestamp,
+            line_numbers=tuple(group.line_numbers),
+            suppressed_count=group.suppressed_count,
         )

@@ -316,6 +316,7 @@ class ReportGroup:
 
     :ivar example: the most complete of them, the earliest among equals.
     :ivar count: reports in the log; `suppressed_count` those the kernel says it held back, None where it says nothing.
+    :ivar line_numbers: where they begin, the first thousand of them.
     """
 
     example: Report

@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pagewarden.advise.types import Advice, Effect, Recommendation
+from pagewarden.advise.types import Advice, Recommendation
 from pagewarden.diagnose.types import Evidence, Finding, Severity
-from pagewarden.report.simulation import render_simulation
+from pagewarden.report.simulation import render_effect
 
 _STYLE = {
     Severity.INFO: "dim",
@@ -51,13 +51,9 @@ def _recommendation(number: int, recommendation: Recommendation) -> Iterator[Ren
     parts += ["", Text(f"Wrong if: {recommendation.against}")]
     parts += [Text(f"Risk {recommendation.risk}, confidence {recommendation.confidence}."), ""]
     if recommendation.effect is not None:
-        parts += [*_effect(recommendation.effect), ""]
+        parts += [*render_effect(recommendation.effect.simulation, recommendation.effect.projection), ""]
     parts += _commands(recommendation)
     yield Padding(Group(*parts), (0, 0, 0, 3))
-
-
-def _effect(effect: Effect) -> Iterator[RenderableType]:
-    yield from render_simulation(effect.simulation, effect.projection)
 
 
 def _commands(recommendation: Recommendation) -> list[RenderableType]:

@@ -5,8 +5,8 @@ import sys
 
 from rich.console import Console
 
-PLAIN_WIDTH = 100
-"""Width of text that goes to a file or a pipe: wide enough for every table, the same everywhere."""
+PLAIN_WIDTH = 80
+"""Width of text that goes to a file or a pipe, the same everywhere: fit for mail and the narrowest terminal."""
 
 
 class _Console(Console):

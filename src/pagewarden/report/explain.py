@@ -16,7 +16,7 @@ from pagewarden.report.words import plain_table
 
 _KIND = {
     ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
-    ReportKind.OOM: "out of memory: a process was killed",
+    ReportKind.OOM: "out of memory",
     ReportKind.MEMCG_OOM: "control group out of memory",
     ReportKind.ALLOCATION_STALL: "page allocation stall",
     ReportKind.VMALLOC_FAILURE: "vmalloc failure",

@@ -18,10 +18,19 @@ from pagewarden.units import human_bytes
 def render_simulation(simulation: Simulation, projection: Projection) -> Iterator[RenderableType]:
     """Lay out a simulation: the settings, every zone before and after, the price, the warnings."""
     for refusal in simulation.refusals:
-        text = f"{refusal.key}={refusal.text}: the kernel would refuse this ({refusal.error}); nothing changes"
-        yield Text(text, style="bold red")
-    yield from _settings(simulation)
-    yield ""
+        why = "this kernel has no such setting" if refusal.error == "ENOENT" else "the kernel would refuse it"
+        yield Text(f"{refusal.key}={refusal.text}: {why} ({refusal.error}); it changes nothing", style="bold red")
+    settings = list(_settings(simulation))
+    yield from settings
+    if simulation.refusals and not settings and simulation.before == simulation.after:
+        return
+    if settings or simulation.refusals:
+        yield ""
+    yield from render_effect(simulation, projection)
+
+
+def render_effect(simulation: Simulation, projection: Projection) -> Iterator[RenderableType]:
+    """Lay out what the writes do to the zones, the price and the warnings."""
     if simulation.before == simulation.after:
         yield "No mark and no reserve of any zone changes; what else the setting does is not modelled."
         yield from _assumptions(simulation)
@@ -109,7 +118,8 @@ def _price(simulation: Simulation, projection: Projection) -> Iterator[Renderabl
         yield "Cost: none."
     if projection.available_bytes is not None:
         before, after = projection.available_bytes
-        yield f"MemAvailable: {human_bytes(before)} -> {human_bytes(after)}."
+        change = f"{human_bytes(abs(after - before))} {'more' if after > before else 'less'}"
+        yield f"MemAvailable: {human_bytes(before)} -> {human_bytes(after)} ({change})."
     if projection.to_free_bytes:
         reclaimable = projection.reclaimable_bytes
         known = "" if reclaimable is None else f"; page cache and reclaimable slab hold {human_bytes(reclaimable)}"

@@ -52,13 +52,15 @@ def _head(snapshot: Snapshot) -> Text:
 
 
 def _zones(machine: Machine) -> Table:
-    table = plain_table("zone", "managed", "free", "min", "low", "high", "promo", "")
+    shown = [zone for zone in machine.zones if zone.populated]
+    promo = any(zone.promo_pages is not None for zone in shown)
+    table = plain_table("zone", "managed", "free", "min", "low", "high", *(["promo"] if promo else []), "")
     table.columns[-1].justify = "left"
-    for zone in machine.zones:
-        if not zone.populated:
-            continue
+    if promo and len(machine.nodes) > 1:
+        table.padding = (0, 1, 0, 0)
+    for zone in shown:
         managed = zone.present_pages if zone.managed_pages is None else zone.managed_pages
-        marks = (zone.min_pages, zone.low_pages, zone.high_pages, zone.promo_pages)
+        marks = (zone.min_pages, zone.low_pages, zone.high_pages, *([zone.promo_pages] if promo else []))
         table.add_row(
             zone_name(machine, zone.node, zone.name),
             pages_text(managed, machine.page_size),
@@ -66,21 +68,31 @@ def _zones(machine: Machine) -> Table:
             *("-" if mark is None else pages_text(mark, machine.page_size) for mark in marks),
             _state(zone),
         )
-    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not zone.populated]
-    if empty:
-        table.caption = f"empty: {', '.join(empty)}"
-        table.caption_justify = "left"
+    table.caption = "\n".join(_zone_notes(machine)) or None
+    table.caption_justify = "left"
     return table
 
 
 def _state(zone: Zone) -> Text:
     if zone.free_pages <= zone.min_pages:
-        return Text("below min: direct reclaim", style="bold red")
+        return Text("below min", style="bold red")
     if zone.free_pages <= zone.low_pages:
-        return Text("below low: kswapd awake", style="yellow")
+        return Text("below low", style="yellow")
     if zone.free_pages <= zone.high_pages:
         return Text("below high", style="yellow")
-    return Text(f"{zone.free_pages / max(zone.high_pages, 1):.1f} x high", style="green")
+    times = zone.free_pages / max(zone.high_pages, 1)
+    return Text(f"{times:.1f} x high" if times < 100 else f"{times:.0f} x high", style="green")
+
+
+def _zone_notes(machine: Machine) -> Iterator[str]:
+    shown = [zone for zone in machine.zones if zone.populated]
+    if any(zone.free_pages <= zone.min_pages for zone in shown):
+        yield "below min: ordinary allocations reclaim for themselves (direct reclaim)"
+    if any(zone.min_pages < zone.free_pages <= zone.low_pages for zone in shown):
+        yield "below low: kswapd is awake and reclaims"
+    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not zone.populated]
+    if empty:
+        yield f"empty: {', '.join(empty)}"
 
 
 def _boost_note(machine: Machine) -> Iterator[RenderableType]:
@@ -121,8 +133,9 @@ ALWAYS_SHOWN = frozenset({MIN_FREE, SCALE_FACTOR, RATIO, RECLAIM_MODE, HUGE_SWIT
 
 
 def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
-    table = plain_table("setting", "value", "kernel's own", "set by")
+    table = plain_table("setting", "value", "default", "set by")
     table.columns[3].justify = "left"
+    table.columns[3].overflow = "fold"
     notes, left_out = [], 0
     for setting in settings:
         differs = setting.kernel_default is not None and setting.value != setting.kernel_default
@@ -136,7 +149,7 @@ def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
         table.add_row(
             setting.key,
             Text(setting.value, style="yellow" if differs else ""),
-            setting.kernel_default or "-",
+            "same" if setting.kernel_default == setting.value else setting.kernel_default or "-",
             (setting.set_by or "-") + mark,
         )
     yield table
@@ -151,14 +164,11 @@ def _fit(fit: Fit) -> Iterator[RenderableType]:
         yield f"Model: every mark and reserve printed by this kernel is reproduced exactly ({fit.variant})."
         return
     if fit.stale:
-        yield (
-            "Model: fits. Some numbers date from an earlier memory size, as after every boot; predictions are for the "
-            "memory managed now."
-        )
+        yield "Model: fits. Predictions are for the memory managed now; some numbers in force are older:"
     else:
         yield Text("Model: does NOT reproduce this kernel; nothing it predicts here can be trusted.", style="bold red")
-    for reason in fit.reasons:
-        yield Padding(f"- {reason}", (0, 0, 0, 2))
+    for zones, reason in _by_reason(fit.reasons):
+        yield Padding(f"- {zones}: {reason}", (0, 0, 0, 2))
     if not fit.stale:
         for difference in fit.differences[:8]:
             text = f"node {difference.node} {difference.zone} {difference.what}: predicted {difference.predicted}"
@@ -167,10 +177,23 @@ def _fit(fit: Fit) -> Iterator[RenderableType]:
             yield Padding(f"and {len(fit.differences) - 8} more", (0, 0, 0, 4))
 
 
+def _by_reason(reasons: Iterable[str]) -> Iterator[tuple[str, str]]:
+    # Said once for all zones it holds for.
+    zones: dict[str, list[str]] = {}
+    for reason in reasons:
+        zone, _, why = reason.partition(": ")
+        zones.setdefault(why, []).append(zone)
+    for why, named in zones.items():
+        yield ", ".join(named), why
+
+
 def _absent(snapshot: Snapshot) -> Iterator[RenderableType]:
     for reason in snapshot.torn:
         yield Text(f"Torn: {reason}", style="yellow")
     # A setting that is not there is one this kernel does not have.
     absent = {path: why for path, why in snapshot.absent.items() if "sys/vm/" not in path or "no such" not in why}
-    if absent:
-        yield Text("Not read: " + "; ".join(f"{path} ({why})" for path, why in absent.items()), style="dim")
+    paths: dict[str, list[str]] = {}
+    for path, why in absent.items():
+        paths.setdefault(why, []).append(path)
+    for why, named in paths.items():
+        yield Text(f"Not read ({why}): {', '.join(named)}", style="dim")

@@ -43,6 +43,7 @@ class ReportZone(Document):
     required_pages: int | None = Field(description="fewest pages with which the first comparison would have passed")
     available_pages: int | None = Field(description="free pages that counted for it")
     reason: str | None = Field(description="why the verdict is unknown")
+    steps: list[str] = Field(description="the arithmetic, line by line")
 
 
 class ReportRemedy(Document):
@@ -140,6 +141,7 @@ def _zone(zone: ZoneReplay) -> ReportZone:
         required_pages=check.required_pages if check else None,
         available_pages=check.available_pages if check else None,
         reason=zone.reason or None,
+        steps=list(check.steps) if check else [],
     )
 
 
