@@ -64,10 +64,8 @@ def _too_low(snapshot: Snapshot, machine: Machine, facts: _Facts) -> tuple[list[
         "(network receive, above all) have that much less to live on while kswapd works."
     )
     if facts.default.huge is not None:
-        text += (
-            f" With huge pages on, khugepaged would have asked for {facts.default.effective_kb} "
-            f"({huge_page_arithmetic(machine, facts.default.huge)}); that much is not needed to be safe."
-        )
+        wanted = huge_page_arithmetic(machine, facts.default.huge)
+        text += f" With huge pages on, khugepaged would have asked for {wanted}; that much is not needed to be safe."
     evidence = _evidence(facts)
     recommendation = _recommend(
         snapshot,

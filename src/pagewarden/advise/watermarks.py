@@ -7,7 +7,6 @@ from pagewarden.kernel.fit import printed_marks
 from pagewarden.kernel.machine import MIN_FREE, Machine
 from pagewarden.kernel.simulate import Write
 from pagewarden.procfs.types import Snapshot
-from pagewarden.units import human_bytes
 
 REFERENCE = "docs/settings/min_free_kbytes.md"
 
@@ -65,7 +64,7 @@ def _rewrite(snapshot: Snapshot, machine: Machine, reason: str, evidence: tuple[
     return Recommendation(
         key="action:rewrite",
         current="marks of an earlier memory size",
-        recommended=f"write {value} to {MIN_FREE} again ({human_bytes(effect.simulation.cost_bytes)} more held back)",
+        recommended=f"write {value} to {MIN_FREE} again",
         cause="stale-watermarks",
         reason=reason,
         against="Memory that comes and goes (a balloon) makes them stale again.",

@@ -21,10 +21,18 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         default="/",
+        type=_named,
         metavar="DIR",
         help="a folder that mirrors /, an extracted sosreport, or an archive made by 'pagewarden capture' "
         "(default: this machine)",
     )
+
+
+def _named(root: str) -> str:
+    # An empty name, from a variable that is not set, would be the current folder.
+    if not root:
+        raise argparse.ArgumentTypeError("expected a folder or an archive, not an empty name")
+    return root
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
@@ -47,12 +55,14 @@ def read_machine(root: str) -> tuple[Snapshot, Machine]:
 
 
 def print_text(parts: Iterable["RenderableType"]) -> None:
-    """Print a report for people."""
+    """Print a report for people, without the blanks that fill up a table's last column."""
     from pagewarden.report.console import console
 
     output = console()
-    for part in parts:
-        output.print(part)
+    with output.capture() as captured:
+        for part in parts:
+            output.print(part)
+    sys.stdout.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
 
 
 def print_json(document: "Document") -> None:

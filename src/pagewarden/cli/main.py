@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 from pagewarden import __version__
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -34,9 +35,15 @@ examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line; argparse itself would print the whole usage before it."""
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def main(argv: Sequence[str]) -> ExitStatus:
     """Run the command; everything raised on purpose becomes one line on standard error."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pagewarden",
         description="The Linux page allocator, watched and explained: free memory against watermarks and reserves,\n"
         "allocation failures decoded, vm.* settings computed with the kernel's own arithmetic.",
@@ -76,13 +83,25 @@ def main(argv: Sequence[str]) -> ExitStatus:
 
 def entry_point() -> None:
     """Installed as `pagewarden`."""
+    if sys.stdout is None:  # closed by the caller (>&-)
+        sys.exit("pagewarden: standard output is closed")
     try:
         status = int(main(sys.argv[1:]))
     except KeyboardInterrupt:
         print("pagewarden: interrupted", file=sys.stderr)
         status = 130
     except BrokenPipeError:
-        # The reader (head, less) went away: not an error of ours. Standard output must not be flushed again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) went away: not an error of ours.
+        _drop_output()
         status = 141
+    except OSError as error:
+        # Files that are read raise ReadError; what is left is writing the answer, to a full disk for example.
+        _drop_output()
+        print(f"pagewarden: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
+        status = int(ExitStatus.FAILED)
     sys.exit(status)
+
+
+def _drop_output() -> None:
+    # Standard output must not be flushed again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,6 +1,7 @@
 """`pagewarden simulate`."""
 
 import argparse
+import os
 import sys
 from difflib import get_close_matches
 
@@ -58,7 +59,8 @@ def parse_writes(words: list[str]) -> list[Write]:
     """
     writes: dict[str, Write] = {}
     for word in words:
-        key, equals, value = word.partition("=")
+        # Bytes that are no text stay legible: the kernel will refuse them, and they must not stop the printing of that.
+        key, equals, value = os.fsencode(word).decode(errors="backslashreplace").partition("=")
         key = key.strip().replace("/", ".")
         if not equals:
             raise UsageError(f"'{word}': expected KEY=VALUE, for example vm.min_free_kbytes=131072")

@@ -136,6 +136,7 @@ def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
     table = plain_table("setting", "value", "default", "set by")
     table.columns[3].justify = "left"
     table.columns[3].overflow = "fold"
+    table.padding = (0, 1, 0, 0)
     notes, left_out = [], 0
     for setting in settings:
         differs = setting.kernel_default is not None and setting.value != setting.kernel_default
