@@ -93,7 +93,6 @@ class AllocationRules:
     :ivar highatomic_needs_high: blocks of the reserve are for those with __GFP_HIGH (6.17, 6.12.54, 6.6.113, 6.1.157).
     :ivar by_preferred_zone: the reserve is looked up for the highest zone asked for that has pages (until 5.7); since,
         for the highest asked for, even if it is empty.
-    :ivar hides_higher_zones: reports leave out the zones the request may not use (6.1).
     """
 
     era: str
@@ -113,12 +112,6 @@ class AllocationRules:
     fast_path: FastPath
     boost: Boost
     by_preferred_zone: bool
-    hides_higher_zones: bool
-
-    @property
-    def highatomic_free(self) -> bool:
-        """Whether only the free pages of the highatomic reserve are withheld, not all of it."""
-        return self.highatomic is HighAtomic.FREE
 
 
 def allocation_rules(version: KernelVersion) -> AllocationRules:
@@ -148,7 +141,6 @@ def allocation_rules(version: KernelVersion) -> AllocationRules:
         fast_path=_fast_path(version),
         boost=Boost.HIGH if reserves else Boost.ATOMIC_BIT if at_least(5, 9) else Boost.NOBODY,
         by_preferred_zone=not at_least(5, 8),
-        hides_higher_zones=at_least(6, 1),
     )
 
 

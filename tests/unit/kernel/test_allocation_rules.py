@@ -50,7 +50,7 @@ def rules(release: str) -> AllocationRules:
         (lambda r: r.any_kind_if_harder, "4.3.0", "4.4.0"),
         (lambda r: not r.any_kind_if_harder, "4.12.0", "4.14.0"),
         (lambda r: r.highatomic is HighAtomic.RESERVED, "4.3.0", "4.4.0"),
-        (lambda r: r.highatomic_free, "6.9.0", "6.12.0"),
+        (lambda r: r.highatomic is HighAtomic.FREE, "6.9.0", "6.12.0"),
         (lambda r: r.highatomic_needs_high, "6.14.0", "6.17.0"),
         (lambda r: r.highatomic_needs_high, "6.12.0", "6.12.107"),
         (lambda r: r.highatomic_needs_high, "6.1.0", "6.1.158"),
@@ -62,7 +62,6 @@ def rules(release: str) -> AllocationRules:
         (lambda r: r.boost is Boost.ATOMIC_BIT, "5.8.1", "5.9.1"),
         (lambda r: r.boost is Boost.HIGH, "6.2.0", "6.3.0"),
         (lambda r: r.by_preferred_zone, "5.8.0", "5.7.14"),
-        (lambda r: r.hides_higher_zones, "6.0.0", "6.1.0"),
     ],
 )
 def test_each_change(what: Callable[[AllocationRules], bool], before: str, since: str) -> None:
