@@ -34,3 +34,8 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip("no reference corpus: ../shared/corpus is not here")
     return CORPUS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the only way to refresh tests/golden."""
+    parser.addoption("--update-golden", action="store_true", help="write the reports as they are now to tests/golden")

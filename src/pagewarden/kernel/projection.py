@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 
 from pagewarden.kernel.lowmem_reserve import mem_available_pages
 from pagewarden.kernel.simulate import Simulation
 from pagewarden.kernel.watermarks import zone_size
+from pagewarden.kernel.zones import is_lowmem
 from pagewarden.units import human_bytes, kb_to_pages
 
 FIVE_PERCENT = 20
@@ -166,11 +168,15 @@ def _below_new_min(simulation: Simulation, headroom: tuple[ZoneHeadroom, ...]) -
 def _beyond_five_percent(simulation: Simulation) -> list[str]:
     machine = simulation.machine
     size = machine.rules.watermarks.size
-    total = sum(zone_size(zone, size) for zone in machine.zones)
-    before, after = (sum(s.marks.min_pages for s in states) for states in (simulation.before, simulation.after))
+    lowmem = [is_lowmem(zone) for zone in machine.zones]
+    total = sum(zone_size(zone, size) for zone in compress(machine.zones, lowmem))
+    before, after = (
+        sum(state.marks.min_pages for state in compress(states, lowmem))
+        for states in (simulation.before, simulation.after)
+    )
     if total == 0 or after <= before or after * FIVE_PERCENT <= total:
         return []
     return [
-        f"{100 * after / total:.1f} % of memory would lie below the min marks, out of reach of ordinary allocations; "
-        "the kernel itself stays within 5 %."
+        f"{100 * after / total:.1f} % of low memory would lie below the min marks, out of reach of ordinary "
+        "allocations; the kernel itself stays within 5 %."
     ]

@@ -109,3 +109,13 @@ def test_lowering_warns_of_nothing_even_on_an_exhausted_machine() -> None:
     assert projected("100", free=1200).warnings == ()
     nothing_to_reclaim = {"MemFree": 400, "Active(file)": 0, "Inactive(file)": 0}
     assert projected("3000", nothing_to_reclaim, free=100).warnings == ()
+
+
+def test_five_percent_are_of_low_memory() -> None:
+    zones = [
+        zone("Normal", 100000, free=90000, marks=(1000, 1250, 1500)),
+        zone("HighMem", 800000, marks=(128, 2128, 4128)),
+    ]
+    machine = machine_of(snapshot(zones, {"min_free_kbytes": "4000", "watermark_scale_factor": "10"}, kernel="6.1.0"))
+    warnings = project(simulate(machine, [Write("vm.min_free_kbytes", "24000")]), None).warnings
+    assert any("6.0 % of low memory" in warning for warning in warnings)
