@@ -65,7 +65,7 @@ class OpenReports:
             return self._of_kill(slot, line)
         if slot in TABLE_SLOTS:
             return next((builder for builder in self._candidates(line) if builder.is_oom), None)
-        return self._newest() if slot in SLAB_SLOTS else None
+        return self._nearest(line) if slot in SLAB_SLOTS else None
 
     def supersede(self, line: LogLine, keep: Builder | None) -> None:
         """Another report opens at `line`: those open belong to the past unless something says otherwise.
@@ -107,8 +107,11 @@ class OpenReports:
             if not builder.closed and same_caller(builder, line):
                 yield builder
 
-    def _newest(self) -> Builder | None:
-        return next((b for b in reversed(self.queue) if b.confirmed and not b.closed), None)
+    def _nearest(self, line: LogLine) -> Builder | None:
+        """The newest report, of the same caller if there is one: a slab's own note follows what it is about."""
+        confirmed = [builder for builder in reversed(self.queue) if builder.confirmed and not builder.closed]
+        own = (b for b in confirmed if line.caller_id is not None and b.first.caller_id == line.caller_id)
+        return next(own, confirmed[0] if confirmed else None)
 
     def _of_cpu(self, line: LogLine) -> Builder | None:
         parsed = decode_trace.parse_cpu_line(line.text)
@@ -176,8 +179,8 @@ class OpenReports:
         owner = self._live_dump_owner(line)
         if slot in (Slot.ZONE, Slot.LIST):
             return self._of_zone(slot, line, owner)
-        if owner is None and slot is Slot.RESERVE:
-            return self._open_inside(line)
+        if slot is Slot.RESERVE:
+            return self._of_reserve(line, owner)
         starts = slot in (Slot.NODE, Slot.COUNTERS) or (slot is Slot.DUMP_OTHER and "per-cpu:" in line.text)
         if owner is None and starts:
             return self._adopt_dump(line)
@@ -202,6 +205,10 @@ class OpenReports:
         if owner is not None and not owner.has_totals:
             return owner
         return self._adopt_dump(line) or self._open_inside(line)
+
+    def _of_reserve(self, line: LogLine, owner: Builder | None) -> Builder:
+        mixed = [builder for builder in self._candidates(line) if builder.interleaved and builder.lacks_reserve]
+        return mixed[-1] if mixed else owner or self._open_inside(line)
 
     def _adopt_dump(self, line: LogLine) -> Builder | None:
         """A report whose `Mem-Info:` line is not in the log gets the zones that follow it."""

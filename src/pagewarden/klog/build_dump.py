@@ -65,6 +65,14 @@ class DumpBuilder:
         """Whether this zone's free list is still to come."""
         return key not in self._zones or self._zones[key].blocks is None
 
+    @property
+    def lacks_reserve(self) -> bool:
+        """Whether the reserve of the zone before is still to come."""
+        if self._last_zone is None:
+            return False
+        zone = self._zones[self._last_zone]
+        return zone.lowmem_reserve is None and zone.protections is None
+
     def add_zone(self, text: str, number: int) -> None:
         """Take a zone's `free:` line."""
         line = decode_meminfo.parse_zone(text)

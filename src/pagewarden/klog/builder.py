@@ -131,6 +131,11 @@ class Builder:
                 return False
         return self.dump.lacks_zone(key) if slot is Slot.ZONE else self.dump.lacks_list(key)
 
+    @property
+    def lacks_reserve(self) -> bool:
+        """Whether the reserve of its last zone is still to come."""
+        return self._slot is Slot.ZONE or (self._slot is not Slot.RESERVE and self.dump.lacks_reserve)
+
     def killed_another(self, pid: int) -> bool:
         """Whether it names a process killed already, and that is another."""
         self._flush()

@@ -46,7 +46,7 @@ class Grouper:
         self._current: Builder | None = None
         self._lead: Builder | None = None
         self._previous: LogLine | None = None
-        self._suppressed: deque[tuple[int, Suppressed]] = deque(maxlen=_MAX_RELATED)
+        self._suppressed: deque[tuple[LogLine, Suppressed]] = deque(maxlen=_MAX_RELATED)
         self._recent: deque[tuple[Header, LogLine]] = deque(maxlen=_MAX_RECENT)
         self._release = release
         self._leading = hold_leading
@@ -139,9 +139,11 @@ class Grouper:
         return lead if plain or header.kind is ReportKind.VMALLOC_FAILURE else None
 
     def _take_suppressed(self, line: LogLine) -> tuple[Suppressed, ...]:
-        near = tuple(what for number, what in self._suppressed if line.number - number <= _SUPPRESSED_LINES)
-        self._suppressed.clear()
-        return near
+        """What the rate limit held back just before, of the same caller where callers are named."""
+        near = [(there, what) for there, what in self._suppressed if line.number - there.number <= _SUPPRESSED_LINES]
+        own = near if line.caller_id is None else [e for e in near if e[0].caller_id in (None, line.caller_id)]
+        self._suppressed = deque((entry for entry in near if entry not in own), maxlen=_MAX_RELATED)
+        return tuple(what for _, what in own)
 
     def _relate(self, header: Header, line: LogLine) -> tuple[int, ...]:
         """Earlier reports with the same mask, where one of the two is a deadlock warning."""
@@ -164,7 +166,7 @@ class Grouper:
         if slot is Slot.SUPPRESSED:
             what = decode_oom.parse_suppressed(line.text)
             if what is not None:
-                self._suppressed.append((line.number, what))
+                self._suppressed.append((line, what))
         elif slot is Slot.EVENT:
             self._take_event(line)
         elif slot in (Slot.VMAP, Slot.VMALLOC_LEAD):
@@ -227,8 +229,9 @@ class Grouper:
         """Finish the closed reports at the front of the queue."""
         queue = self._open.queue
         reports: list[Report] = []
-        while queue and (queue[0].closed or len(queue) > MAX_QUEUE):
-            if self._leading and queue[0].starts_inside and self._may_wait():
+        while queue:
+            waits = self._leading and queue[0].starts_inside and self._may_wait()
+            if waits or not (queue[0].closed or len(queue) > MAX_QUEUE):
                 break
             builder = queue.popleft()
             builder.closed = True

@@ -9,7 +9,6 @@ import importlib.util
 import io
 import lzma
 import os
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -23,9 +22,11 @@ from pagewarden.klog.types import LogLine, Report
 # Lines that belong to no report before a large log is searched again instead of read.
 QUIET_LINES = 60
 STANDARD_INPUT = "-"
+_STDIN = (0, "r", False)
 
 Progress = Callable[[int, int | None], None]
 ReadInto = Callable[[memoryview], int]
+Damage = tuple[type[Exception], ...]
 
 
 def read_reports(path: str, *, progress: Progress | None = None) -> Iterator[Report]:
@@ -77,85 +78,98 @@ def _reports_in(scanner: LogScanner) -> Iterator[Report]:
 def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInto]:
     """Open a log for reading; gives a function that fills a buffer with its bytes, decompressed.
 
-    :raises ReadError: if it cannot be opened or read, is damaged, or needs a module that is not there.
+    Damage ends the log where it is, so that what stands before it can be dealt with; then it is told.
+
+    :raises ReadError: if it cannot be opened or needs a module that is not there; on leaving, if reading it failed.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            raw = _open(path, stack)
+    with contextlib.ExitStack() as stack:
+        try:
+            raw = stack.enter_context(io.FileIO(*_STDIN) if path == STANDARD_INPUT else io.FileIO(path))
             size = raw.seek(0, io.SEEK_END) if raw.seekable() else None
             if size is not None:
                 raw.seek(0)
-            stream = _decompressed(raw, path)
-            stack.callback(stream.close)
-            yield stream.readinto if progress is None else _telling(stream, raw, size, progress)
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise ReadError(path, f"damaged: {error}") from error
-    except PermissionError as error:
-        raise PermissionDenied(path, os.strerror(error.errno or errno.EACCES)) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ReadError(path, reason, missing=isinstance(error, FileNotFoundError)) from error
+            stream, damage = _decompressed(raw, path)
+        except OSError as error:
+            raise _failure(path, error) from error
+        stack.callback(stream.close)
+        reading = _Reading(stream, damage)
+        yield reading.read_into if progress is None else _telling(reading.read_into, raw, size, progress)
+        if reading.error is not None:
+            raise _failure(path, reading.error) from reading.error
 
 
-def _telling(stream: "_Stream", raw: io.FileIO, size: int | None, progress: Progress) -> ReadInto:
+def _failure(path: str, error: Exception) -> ReadError:
+    if isinstance(error, PermissionError):
+        return PermissionDenied(path, os.strerror(error.errno or errno.EACCES))
+    if isinstance(error, OSError) and error.errno is not None:
+        return ReadError(path, os.strerror(error.errno), missing=isinstance(error, FileNotFoundError))
+    return ReadError(path, f"damaged: {error}")
+
+
+def _telling(read_into: ReadInto, raw: io.FileIO, size: int | None, progress: Progress) -> ReadInto:
     given = 0
 
-    def read_into(view: memoryview) -> int:
+    def read_and_tell(view: memoryview) -> int:
         nonlocal given
-        count = stream.readinto(view)
+        count = read_into(view)
         given += count
         progress(raw.tell() if size is not None else given, size)
         return count
 
-    return read_into
+    return read_and_tell
 
 
 class _Stream(Protocol):
-    def readinto(self, buffer: memoryview, /) -> int: ...
+    def readinto1(self, buffer: memoryview, /) -> int: ...
 
     def close(self) -> None: ...
 
 
-def _open(path: str, stack: contextlib.ExitStack) -> io.FileIO:
-    if path == STANDARD_INPUT:
-        return stack.enter_context(io.FileIO(sys.stdin.fileno(), closefd=False))
-    return stack.enter_context(io.FileIO(path))
+class _Reading:
+    """Reads until the end, or until something is wrong.
+
+    :ivar error: what was wrong.
+    """
+
+    def __init__(self, stream: _Stream, damage: Damage) -> None:
+        self._stream = stream
+        self._damage = damage
+        self.error: Exception | None = None
+
+    def read_into(self, view: memoryview) -> int:
+        """Read at most once from the file, so that nothing decompressed before a damaged place is lost."""
+        if self.error is not None:
+            return 0
+        try:
+            return self._stream.readinto1(view)
+        except self._damage as error:
+            self.error = error
+            return 0
 
 
-def _decompressed(raw: io.FileIO, path: str) -> _Stream:
+def _decompressed(raw: io.FileIO, path: str) -> tuple[_Stream, Damage]:
     """The file itself or its decompressed contents, by its first bytes: names of rotated logs say little."""
     stream: io.BufferedReader[Any] = io.BufferedReader(raw, BLOCK_BYTES)
     magic = stream.peek(6)[:6]
     if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=stream)
+        return gzip.GzipFile(fileobj=stream), (OSError, EOFError, zlib.error)
     if magic.startswith(b"\xfd7zXZ\x00"):
-        return lzma.LZMAFile(stream)
+        return lzma.LZMAFile(stream), (OSError, EOFError, lzma.LZMAError)
     if magic.startswith(b"BZh"):
-        return bz2.BZ2File(stream)
+        return bz2.BZ2File(stream), (OSError, EOFError)
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd_stream(stream, path)
-    return _Plain(stream)
+    return stream, (OSError,)
 
 
-class _Plain:
-    """Gives what a buffered reader has, then reads past its buffer: straight into the caller's."""
-
-    def __init__(self, stream: "io.BufferedReader[Any]") -> None:
-        self._stream = stream
-        self.close = stream.close
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        return self._stream.readinto1(buffer)
-
-
-def _zstd_stream(stream: "io.BufferedReader[Any]", path: str) -> _Stream:
-    """zstd comes with Python 3.14; before, the package zstandard has it."""
+def _zstd_stream(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:
+    """zstd comes with Python 3.14; before, the package zstandard has it, which cannot tell that a file was cut short."""
     if importlib.util.find_spec("compression") is not None:
-        opened: _Stream = importlib.import_module("compression.zstd").ZstdFile(stream)
-        return opened
+        module = importlib.import_module("compression.zstd")
+        return module.ZstdFile(stream), (OSError, EOFError, module.ZstdError)
     try:
-        zstandard = importlib.import_module("zstandard")
+        module = importlib.import_module("zstandard")
     except ImportError as error:
         raise ReadError(path, "compressed by zstd: install the Python package zstandard to read it") from error
-    reader: _Stream = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-    return reader
+    reader = module.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return reader, (OSError, module.ZstdError)
