@@ -307,7 +307,7 @@ def _single(name: str) -> str:
 
 def _single_flags(words: tuple[str, ...], generation: Generation | None) -> tuple[frozenset[str], tuple[str, ...], int]:
     """Resolve printed words into single flags, words not known, and bits without a name."""
-    expansions = _EXPANSIONS if generation is None else _EXPANSIONS | _expansions(generation)
+    expansions = dict(_EXPANSIONS) if generation is None else {**_EXPANSIONS, **_expansions(generation)}
     flags: set[str] = set()
     unknown: list[str] = []
     rest = 0

@@ -338,6 +338,13 @@ def test_an_oom_victim_takes_highatomic_blocks_since_4_14() -> None:
     assert check(state, "GFP_KERNEL", "5.10", 2).verdict is Verdict.NO_BLOCK
 
 
+def test_an_oom_victim_counts_the_highatomic_reserve_since_4_14() -> None:
+    # Its own try needs 101 of 120 - 60; as a victim 51 of 120.
+    state = zone(120, 100, highatomic=60)
+    found = check(state, "GFP_KERNEL", "5.10.223", victim=True)
+    assert (found.verdict, found.required_pages, found.available_pages) == (Verdict.WOULD_PASS, 51, 120)
+
+
 def test_many_single_pages_do_not_matter_since_4_4() -> None:
     state = zone(3140, 1769, (2360, 80, 21, 7, 4, 1, 2, 0, 1), ("U",) * 9)
     assert check(state, "GFP_KERNEL", "4.3", 4, reserve=505).verdict is Verdict.NO_BLOCK
@@ -412,6 +419,10 @@ def test_less_than_nothing_passes_by_mistake(release: str, types: str, verdict: 
     assert check(state, "GFP_KERNEL", release, 1).verdict is Verdict.BELOW_MARK
 
 
+def test_nothing_is_not_less_than_nothing() -> None:
+    assert check(zone(50, 100, (50,), ("UH",), highatomic=50), "GFP_KERNEL", "5.10.0").verdict is Verdict.BELOW_MARK
+
+
 def test_less_than_nothing_without_free_lists_is_not_known() -> None:
     assert check(zone(40, 100, highatomic=50), "GFP_KERNEL", "5.10.0").verdict is Verdict.UNKNOWN
 
@@ -477,6 +488,20 @@ def test_a_list_that_is_cut_off(release: str, types: tuple[str, ...] | None) -> 
     assert check(state, "GFP_KERNEL", release, 4).verdict is Verdict.UNKNOWN
     assert check(state, "GFP_KERNEL", release, 1).verdict is Verdict.WOULD_PASS
     assert check(replace(state, blocks_cut=False), "GFP_KERNEL", release, 4).verdict is Verdict.NO_BLOCK
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict"),
+    [
+        (100, Verdict.BELOW_MARK),
+        (101, Verdict.LOWMEM_RESERVE),
+        (107, Verdict.LOWMEM_RESERVE),
+        (108, Verdict.WOULD_PASS),
+    ],
+)
+def test_the_mark_alone_and_with_the_reserve(free: int, verdict: Verdict) -> None:
+    for release in ("2.6.32", "3.4", "4.4", "6.12"):
+        assert check(zone(free, 100), "GFP_KERNEL", release, reserve=7).verdict is verdict
 
 
 def test_pages_in_total_against_what_counts() -> None:
