@@ -14,6 +14,7 @@ from pagewarden.klog.types import Frame, Report
 class Work(StrEnum):
     """Kinds of work whose failures mean different things."""
 
+    SOCKET_CLONE = "socket-clone"
     NETWORK_RECEIVE = "network-receive"
     NETWORK_TRANSMIT = "network-transmit"
     HUGE_PAGE = "huge-page"
@@ -47,7 +48,7 @@ _TRANSMIT = (
 _RECEIVE = (
     r"netif_receive_skb|napi_poll|net_rx_action|process_backlog|ip_rcv|ip6_rcv|ipv6_rcv|tcp_v[46]_rcv|udp_rcv|napi_gro_receive|"
     r"alloc_rx|rx_alloc|rx_refill|refill_rx|rx_poll|clean_rx|receive_buf|rx_fill|fill_rx|alloc_rxb|rx_replenish|rx_skb|"
-    r"tcp_v[46]_syn_recv_sock|sk_clone|e100_rx|rx_ring|post_rx|receive_mergeable|netdev_alloc_skb|napi_alloc_skb"
+    r"e100_rx|rx_ring|post_rx|receive_mergeable|netdev_alloc_skb|napi_alloc_skb"
 )
 _RULES = (
     (Work.HUGE_PAGE, r"do_huge_pmd|khugepaged|collapse_huge|alloc_hugepage|__do_huge|hugetlb"),
@@ -55,6 +56,7 @@ _RULES = (
         Work.FORK,
         r"copy_process|dup_task_struct|alloc_thread_info|alloc_thread_stack|_do_fork|do_fork|kernel_clone|pgd_alloc",
     ),
+    (Work.SOCKET_CLONE, r"tcp_v[46]_syn_recv_sock|sk_clone|inet_csk_clone|tcp_create_openreq_child"),
     (Work.NETWORK_RECEIVE, _RECEIVE),
     (Work.NETWORK_TRANSMIT, _TRANSMIT),
     (Work.USB, r"usb_|uhci_|ehci_|xhci_|ohci_|proc_do_submiturb|usbdev_|uas_"),

@@ -19,6 +19,7 @@ from pagewarden.klog.types import Report, ReportKind
 from pagewarden.units import human_bytes, kb_to_pages
 
 _WORK = {
+    Work.SOCKET_CLONE: "setting up a TCP connection that came in from the network",
     Work.NETWORK_RECEIVE: "receiving from the network",
     Work.NETWORK_TRANSMIT: "sending to the network",
     Work.HUGE_PAGE: "getting a huge page",
@@ -80,6 +81,8 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
     who = caller.frame.function if caller.frame else None
     module = f" [{caller.frame.module}]" if caller.frame and caller.frame.module else ""
     doing = _WORK.get(caller.work)
+    if doing and caller.driver and not module:
+        doing += f" ({caller.driver})"
     subject = f"{who}{module}" if who else "The kernel"
     work = f", {doing}," if doing else ""
     size = _size(report, replayed)
@@ -172,6 +175,8 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
         return ["By the time the report was written the shortage was over."]
     if harm is Harm.DEGRADED and case.caller.work is Work.NETWORK_RECEIVE:
         return ["The driver drops the packet and tries again; this is no outage unless it repeats by the thousand."]
+    if harm is Harm.DEGRADED and case.caller.work is Work.SOCKET_CLONE:
+        return ["The other side asks for the connection again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.HUGE_PAGE:
         return ["Small pages are used instead; nothing is lost but speed."]
     order, flags = report.order, case.replay.flags

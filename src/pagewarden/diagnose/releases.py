@@ -34,12 +34,14 @@ _OLDEST, _NEWEST = (0, 0, 0), (99, 0, 0)
 def candidate_versions(report: Report, given: str | None) -> tuple[tuple[KernelVersion, ...], bool]:
     """List the releases to replay a report with.
 
+    A release before 2.6 in the log is no guide: its masks are not known here, and it is mostly a garbled one.
+
     :param given: a release the user named, which wins over the log.
     :return: the releases and whether they are known (one) rather than inferred from the report's format.
     """
     for text in (given, report.release):
         version = parse_version(text) if text else None
-        if version is not None:
+        if version is not None and version.at_least(2, 6):
             return (version,), True
     lowest, highest = format_bounds(report)
     fits = [version for name in REPRESENTATIVES if (version := parse_version(name)) is not None]

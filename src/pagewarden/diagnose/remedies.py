@@ -13,7 +13,7 @@ MIN_FREE = "vm.min_free_kbytes"
 COSTLY_ORDER = 3
 """Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
 
-_NETWORK = (Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
+_NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
 
 
 def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
@@ -151,6 +151,9 @@ def _lowmem_reserve(case: Case) -> list[Remedy]:
 
 def _zone_restricted(case: Case) -> list[Remedy]:
     zone = case.replay.flags.zone if case.replay.flags else None
+    if not any(each.usable for each in case.replay.zones):
+        why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
+        return [Remedy("no setting can help", None, None, why)]
     return [
         Remedy(
             f"keep others out of zone {zone}",
