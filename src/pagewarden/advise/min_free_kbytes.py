@@ -36,6 +36,8 @@ def advise_min_free_kbytes(snapshot: Snapshot, machine: Machine) -> tuple[list[R
     if current is None or machine.fit.inferred:
         return [], []
     default = default_min_free(machine)
+    if default.lowmem_pages == 0:  # nothing shares min_free_kbytes here, so there is nothing to compare it with
+        return [], []
     facts = _Facts(current, default, pages_to_kb(default.lowmem_pages, machine.page_size))
     if current * 100 < default.lowmem_formula_kb * TOO_LOW_PERCENT:
         return _too_low(snapshot, machine, facts)
