@@ -20,6 +20,7 @@ MUCH_KB = 1024 * 1024
 """So does this much, where it is also several times what the high marks ask for."""
 
 _KILLS = frozenset({ReportKind.OOM, ReportKind.MEMCG_OOM})
+_CONFINED = frozenset({"CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY"})
 
 
 def judge(report: Report, replay: Replay) -> Judgement:
@@ -107,6 +108,12 @@ def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
     barred = [zone for zone in replay.zones if zone.verdict is Verdict.NOT_ELIGIBLE and not is_empty(zone.dump)]
     if barred and any(zone.dump.zone == replay.flags.zone for zone in barred):
         return Judgement(Cause.NODE_RESTRICTED, False, (f"Only nodes {report.nodemask} may be used.",))
+    if barred and report.constraint in _CONFINED:
+        text = (
+            f"The task was confined by its {_constraint(report)} to nodes of which the report shows {_names(barred)} "
+            f"only, and the mask allows zone {replay.flags.zone} and below."
+        )
+        return Judgement(Cause.NODE_RESTRICTED, True, (text,))
     text = f"The mask allows zone {replay.flags.zone} and below only, and this machine has no memory there."
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
 
@@ -125,8 +132,7 @@ def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> J
             f"which this kernel does not print, must have been one{beyond} for which no block was free."
         )
         return Judgement(Cause.FRAGMENTED, True, (text,))
-    restricted = report.constraint in ("CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY")
-    if restricted:
+    if report.constraint in _CONFINED:
         text = f"{names} had room, but the task was confined by its {_constraint(report)} to other nodes."
         return Judgement(Cause.NODE_RESTRICTED, True, (text,))
     text = (
@@ -163,6 +169,10 @@ def _undecided(
 def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
     """Every zone that matters refused: by the mark, by its reserve, or for want of a block."""
     without_block = [zone for zone in weighty if zone.verdict is Verdict.NO_BLOCK]
+    if without_block and replay.order == 0:
+        return Judgement(
+            Cause.MEMORY_EXHAUSTED, False, (f"{_names(without_block)}: not a single page was left to give.",)
+        )
     if without_block:
         return _no_block(replay, without_block)
     reserved = [zone for zone in weighty if _only_for_others(zone, replay)]
@@ -194,6 +204,9 @@ def _names(zones: Sequence[ZoneReplay]) -> str:
 
 
 def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
+    if replay.order == 0:  # whoever may use all reserves is refused only where there is not a single page
+        text = f"{_names(zones)}: the caller may use all reserves, and the free lists are empty all the same."
+        return Judgement(Cause.MEMORY_EXHAUSTED, False, (text,))
     # Before 4.4 the check looks at counts, not at whose blocks they are: a block may be there and be refused.
     for_others = [zone for zone in zones if _blocks_for_others(zone, replay.order) and not _failed_in_loop(zone)]
     if len(for_others) == len(zones):

@@ -173,7 +173,9 @@ def _zone_restricted(case: Case) -> list[Remedy]:
 
 def _node_restricted(case: Case) -> list[Remedy]:
     return [
-        Remedy("widen the cpuset or memory policy", None, None, "the task was confined to nodes that were full"),
+        Remedy(
+            "widen the cpuset or memory policy", None, None, "the task was confined to nodes that had nothing to give"
+        ),
         Remedy("zone_reclaim_mode is not the cure", None, None, "it decides where to reclaim, not where a task may go"),
     ]
 

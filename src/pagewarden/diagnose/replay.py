@@ -323,6 +323,8 @@ def _highatomic_bounds(
     if dump.reserved_highatomic_kb is not None:
         exact = kb_to_pages(dump.reserved_highatomic_kb, page_size)
         return exact, exact
+    if blocks and dump.free_list_total_kb is not None and not some:
+        return 0, 0  # no block of it shows among the free ones: very likely there is none
     # Limit of the reserve: a hundredth of the zone, checked before a block is added.
     managed = kb_to_pages(dump.managed_kb or dump.present_kb or 0, page_size)
     return only, max(only, managed // 100 + 2 * PAGEBLOCK_PAGES)
