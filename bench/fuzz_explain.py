@@ -232,13 +232,13 @@ def shortened(lines: Lines, rng: random.Random) -> Lines:
     opening = [line for line in lines if b"order:" in line or b"gfp_mask" in line or b" Comm: " in line][:2]
     zones = [number for number, line in enumerate(lines) if b" free:" in line and b"min:" in line]
     start = rng.choice(zones) if zones and rng.random() < 0.8 else rng.randrange(len(lines))
-    return opening + lines[max(0, start - 1) : start + rng.randrange(2, 14)]
+    return opening + lines[max(0, start - 1) : start + rng.randrange(2, 9)]
 
 
 def mutate(seeds: Sequence[Lines], rng: random.Random) -> bytes:
     """One input: a seed, or two, changed a few times."""
     lines = list(rng.choice(seeds))
-    if rng.random() < 0.7:
+    if rng.random() < 0.88:
         lines = shortened(lines, rng)
     if rng.random() < 0.1:
         lines = interleave(lines, list(rng.choice(seeds)), rng)

@@ -28,6 +28,7 @@ REPRESENTATIVES = (
 )
 """One release for each way in which masks are numbered or the allocator checks its marks."""
 
+_VERSIONS = tuple(version for name in REPRESENTATIVES if (version := parse_version(name)) is not None)
 _OLDEST, _NEWEST = (0, 0, 0), (99, 0, 0)
 
 
@@ -44,11 +45,9 @@ def candidate_versions(report: Report, given: str | None) -> tuple[tuple[KernelV
         if version is not None and version.at_least(2, 6):
             return (version,), True
     lowest, highest = format_bounds(report)
-    fits = [version for name in REPRESENTATIVES if (version := parse_version(name)) is not None]
-    fits = [version for version in fits if lowest <= version.numbers < highest]
-    if not fits:  # what it prints contradicts itself; the newest rules are as good a guess as any
-        fits = [version for name in REPRESENTATIVES[-1:] if (version := parse_version(name)) is not None]
-    return tuple(fits), len(fits) == 1
+    # Where what it prints contradicts itself, the newest rules are as good a guess as any.
+    fits = tuple(version for version in _VERSIONS if lowest <= version.numbers < highest) or _VERSIONS[-1:]
+    return fits, len(fits) == 1
 
 
 def format_bounds(report: Report) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

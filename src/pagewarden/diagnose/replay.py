@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pagewarden.diagnose.releases import candidate_versions
 from pagewarden.kernel.allocation import AllocRequest, Check, Verdict, ZoneState, check_zone
@@ -106,17 +107,20 @@ def _sensible(report: Report, results: list[tuple[KernelVersion, _Result]]) -> l
     if report.gfp_mask is None or report.gfp_names is not None or len(results) == 1:
         return results
     printed = None if report.kind is ReportKind.DEADLOCK_WARNING else False
+    readings = _readings(report.gfp_mask, printed)
     for accepted in ({Sense.SENSIBLE}, {Sense.SENSIBLE, Sense.ODD}):
         generations = [
-            generation
-            for reading in consistent_generations(report.gfp_mask, names_printed=printed)
-            if reading.sense in accepted
-            for generation in reading.generations
+            generation for reading in readings if reading.sense in accepted for generation in reading.generations
         ]
         kept = [(version, result) for version, result in results if generation_for(version) in generations]
         if kept:
             return kept
     return results
+
+
+# A log repeats a few masks and one kernel.
+_readings = lru_cache(maxsize=64)(consistent_generations)
+_rules = lru_cache(maxsize=64)(allocation_rules)
 
 
 def _masks_agree(report: Report, versions: Sequence[KernelVersion]) -> bool:
@@ -137,7 +141,7 @@ def _flags(report: Report, version: KernelVersion) -> GfpFlags | None:
 
 def _replay_as(report: Report, version: KernelVersion, order: int, page_size: int) -> _Result:
     flags = _flags(report, version)
-    rules = allocation_rules(version)
+    rules = _rules(version)
     zones = tuple(_replay_zone(report, dump, flags, rules, order, page_size) for dump in report.zones)
     return flags, zones
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.conftest import CORPUS
 
 from pagewarden.diagnose.diagnosis import Cause, Diagnosis, Harm
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.sources import reports_in
-from tests.conftest import CORPUS
 
 OWN = Path(__file__).parents[2] / "data" / "explain"
 
