@@ -82,13 +82,18 @@ def boosts_over_stale_marks(
     """Boosts that, taken off, leave marks some earlier counts of managed pages explain; empty where none do.
 
     A boost leaves the gap alone, and a quarter of a zone's share of min_free_kbytes never exceeds the gap: a larger min
-    betrays it. What is left is known to three pages, or less closely where the scale factor decided the gap.
+    betrays it. What is left is known to three pages. Where the scale factor decided the gap, as on large machines, the
+    gap says nothing of the share; then the share that today's counts give must be near.
     """
     shared = [zone for zone in zones if not is_special(zone, rules)]
     if not all(_boosted_gap_is_possible(zone, rules, scale) for zone in shared):
         return ()
-    ranges = share_ranges(zones, rules, scale)
     wanted = kb_to_pages(min_free_kbytes, page_size)
+    total = sum(zone_size(zone, rules.size) for zone in shared)
+    ranges = [
+        _near_share(zone, range_, wanted * zone_size(zone, rules.size) // total if total else 0, rules, scale)
+        for zone, range_ in zip(shared, share_ranges(zones, rules, scale), strict=True)
+    ]
     spare = wanted - sum(low for low, _ in ranges)
     if spare < 0 or sum(high for _, high in ranges) <= wanted - len(shared):
         return ()
@@ -99,6 +104,22 @@ def boosts_over_stale_marks(
             spare -= share - low
             found.append((zone.node, zone.name, zone.min_pages - share))
     return tuple(found)
+
+
+_NEAR_PERCENT = 3
+"""How far the counts that the marks were computed from may lie from today's, where nothing else tells."""
+
+
+def _near_share(
+    zone: Zone, known: tuple[int, int], today: int, rules: WatermarkRules, scale: int | None
+) -> tuple[int, int]:
+    gap = zone.low_pages - zone.min_pages
+    scaled = mult_frac(zone_size(zone, rules.size), 10 if scale is None else scale, 10000)
+    by_scale = gap > zone.min_pages >> 2 and abs(gap - scaled) * 100 <= scaled * _NEAR_PERCENT
+    least, most = today * (100 - _NEAR_PERCENT) // 100, today * (100 + _NEAR_PERCENT) // 100 + 1
+    if zone.boost_pages is not None or not rules.boost or not by_scale or zone.min_pages <= most:
+        return known
+    return least, most
 
 
 def share_ranges(zones: Sequence[Zone], rules: WatermarkRules, scale: int | None) -> tuple[tuple[int, int], ...]:
