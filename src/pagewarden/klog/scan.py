@@ -19,7 +19,9 @@ LOOK_BEHIND = 24 * 1024
 LONGEST_LINE = 64 * 1024
 BUFFER_BYTES = SMALL_BYTES + BLOCK_BYTES + 2 * LONGEST_LINE
 
-_FAILURE = re.compile(rb"page alloc|alloc\w{0,5} (?:fail|stall)|allocation (?:deadlock|for size)|vmalloc|nodemask=")
+_FAILURE = re.compile(
+    rb"page alloc|alloc\w{0,5} (?:fail|stall)|allocation (?:deadlock|for size)|Allocation of length|vmalloc|nodemask="
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Needle:
 
 
 NEEDLES = (
-    Needle(b"allocation", _FAILURE, 4096),
+    Needle(b"llocation ", _FAILURE, 4096),
+    Needle(b"vmalloc", re.compile(rb"vmalloc(?: error: |_node_range for size )"), 4096),
     Needle(b"oom-killer:", None, 4096),
     Needle(b"Killed process ", None, 8192),
     Needle(b"lowmem_reserve[]:", None, LOOK_BEHIND),
@@ -93,9 +96,11 @@ class _Hits:
         for index, needle in enumerate(NEEDLES):
             at = self._next[index]
             if at < start:
-                at = self._next[index] = find_word(data, needle.word, max(start, self._searched[index]), end)
+                begin = max(start, self._searched[index])
+                rest = end - len(needle.word) + 1
+                at = self._next[index] = find_word(data, needle.word, begin, end) if begin < rest else -1
                 if at < 0:
-                    self._searched[index] = max(start, end - len(needle.word) + 1)
+                    self._searched[index] = max(begin, rest)
                     continue
             if best is None or at < self._next[best]:
                 best = index

@@ -88,7 +88,8 @@ def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInt
             size = raw.seek(0, io.SEEK_END) if raw.seekable() else None
             if size is not None:
                 raw.seek(0)
-            stream, damage = _decompressed(raw, path)
+            packed: io.BufferedReader[Any] = stack.enter_context(io.BufferedReader(raw, BLOCK_BYTES))
+            stream, damage = _decompressed(packed, path)
         except OSError as error:
             raise _failure(path, error) from error
         stack.callback(stream.close)
@@ -147,9 +148,8 @@ class _Reading:
             return 0
 
 
-def _decompressed(raw: io.FileIO, path: str) -> tuple[_Stream, Damage]:
+def _decompressed(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:
     """The file itself or its decompressed contents, by its first bytes: names of rotated logs say little."""
-    stream: io.BufferedReader[Any] = io.BufferedReader(raw, BLOCK_BYTES)
     magic = stream.peek(6)[:6]
     if magic.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=stream), (OSError, EOFError, zlib.error)
@@ -163,7 +163,7 @@ def _decompressed(raw: io.FileIO, path: str) -> tuple[_Stream, Damage]:
 
 
 def _zstd_stream(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:
-    """zstd comes with Python 3.14; before, the package zstandard has it, which cannot tell that a file was cut short."""
+    """zstd comes with Python 3.14; before, the package zstandard has it, which cannot tell that a file is cut short."""
     if importlib.util.find_spec("compression") is not None:
         module = importlib.import_module("compression.zstd")
         return module.ZstdFile(stream), (OSError, EOFError, module.ZstdError)

@@ -1,0 +1,248 @@
+import bz2
+import contextlib
+import gzip
+import importlib.util
+import io
+import lzma
+import os
+import subprocess
+import sys
+import tracemalloc
+import types
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.unit.klog.samples import LINE_STYLES, NAMES, sample
+
+from pagewarden.errors import ExitStatus, PermissionDenied, ReadError
+from pagewarden.klog.prefix import MAX_LINE
+from pagewarden.klog.sources import STANDARD_INPUT, read_lines, read_reports, reports_in
+from pagewarden.klog.types import Report
+
+LOG = b"".join(LINE_STYLES["syslog-dmesg"](sample(name)) for name in NAMES)
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda data: data,
+    "gzip": gzip.compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+    "two gzip members": lambda data: gzip.compress(data[:5000]) + gzip.compress(data[5000:]),
+    "two xz streams": lambda data: lzma.compress(data[:5000]) + lzma.compress(data[5000:]),
+}
+
+
+def written(tmp_path: Path, data: bytes, name: str = "kern.log") -> str:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return str(path)
+
+
+def until_failure(path: str) -> tuple[list[Report], ReadError]:
+    reports: list[Report] = []
+    with pytest.raises(ReadError) as caught:
+        reports.extend(read_reports(path))
+    return reports, caught.value
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS.keys())
+def test_every_compression_gives_the_same_reports(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    wanted = list(reports_in(LOG))
+    assert len(wanted) == len(NAMES)
+    assert list(read_reports(written(tmp_path, pack(LOG)))) == wanted
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS.keys())
+def test_every_line_is_read_once(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    lines = list(read_lines(written(tmp_path, pack(LOG))))
+    assert [line.number for line in lines] == list(range(1, len(lines) + 1))
+    assert len(lines) == LOG.count(b"\n")
+    assert {line.host for line in lines} == {"box.example.org"}
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
+def test_a_compressed_log_cut_short_gives_the_reports_before_the_cut(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    wanted = list(reports_in(LOG))
+    reports, error = until_failure(written(tmp_path, pack(LOG)[:-2000]))
+    assert 0 < len(reports) <= len(wanted)
+    assert reports[:-1] == wanted[: len(reports) - 1]
+    assert "damaged" in str(error)
+    assert str(error).startswith(str(tmp_path / "kern.log"))
+    assert error.exit_status is ExitStatus.USAGE
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress], ids=["gzip", "xz", "bzip2"])
+def test_a_damaged_file_is_said_to_be(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    packed = bytearray(pack(LOG))
+    packed[len(packed) // 2 : len(packed) // 2 + 40] = bytes(40)
+    _, error = until_failure(written(tmp_path, bytes(packed)))
+    assert "damaged" in str(error)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\0" * 5000, b"\xff\xfe\n" * 99])
+def test_an_odd_file_holds_nothing_or_is_damaged(tmp_path: Path, data: bytes) -> None:
+    reports: list[Report] = []
+    with contextlib.suppress(ReadError):
+        reports.extend(read_reports(written(tmp_path, data)))
+    assert reports == []
+
+
+class FakeZstdError(Exception):
+    pass
+
+
+class FakeReader(io.BytesIO):
+    def readinto1(self, buffer: "bytearray | memoryview", /) -> int:
+        count = self.readinto(buffer[:7000])
+        if count == 0 and b"broken" in self.getvalue():
+            raise FakeZstdError("Data corruption detected")
+        return count
+
+
+class FakeDecompressor:
+    def stream_reader(self, source: io.BufferedReader, *, read_across_frames: bool) -> FakeReader:
+        assert read_across_frames
+        return FakeReader(zlib.decompress(source.read()[4:]))
+
+
+def zstd(data: bytes) -> bytes:
+    return b"\x28\xb5\x2f\xfd" + zlib.compress(data)
+
+
+class TestZstdBeforePython314:
+    @pytest.fixture(autouse=True)
+    def without_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    @pytest.fixture
+    def module(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = types.ModuleType("zstandard")
+        vars(module).update(ZstdDecompressor=FakeDecompressor, ZstdError=FakeZstdError)
+        monkeypatch.setitem(sys.modules, "zstandard", module)
+
+    @pytest.mark.usefixtures("module")
+    def test_it_is_read_by_the_package(self, tmp_path: Path) -> None:
+        assert list(read_reports(written(tmp_path, zstd(LOG)))) == list(reports_in(LOG))
+
+    @pytest.mark.usefixtures("module")
+    def test_damage(self, tmp_path: Path) -> None:
+        reports, error = until_failure(written(tmp_path, zstd(LOG + b"broken\n")))
+        assert reports == list(reports_in(LOG))
+        assert error.reason == "damaged: Data corruption detected"
+
+    def test_without_the_package_its_name_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "zstandard", None)
+        _, error = until_failure(written(tmp_path, zstd(LOG)))
+        assert "install the Python package zstandard" in str(error)
+        assert "\n" not in str(error)
+
+
+if sys.version_info >= (3, 14):
+
+    def test_zstd_of_python_itself(tmp_path: Path) -> None:
+        from compression.zstd import compress
+
+        assert list(read_reports(written(tmp_path, compress(LOG)))) == list(reports_in(LOG))
+        _, error = until_failure(written(tmp_path, compress(LOG)[:-2000]))
+        assert "damaged" in str(error)
+
+
+def test_standard_input() -> None:
+    code = "from pagewarden.klog.sources import *\nprint([r.kind.value for r in read_reports('-')])"
+    given = subprocess.run([sys.executable, "-c", code], input=gzip.compress(LOG), capture_output=True, check=True)
+    assert given.stdout.decode() == f"{[report.kind.value for report in reports_in(LOG)]}\n"
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-c", code], capture_output=True, check=False
+    )
+    assert b"ReadError: -: Bad file descriptor" in closed.stderr
+
+
+def test_a_pipe_that_is_written_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    line = "a: page allocation failure: order:0, mode:0x20"
+    code = f"import time\nfor i in range(9):\n  print({line!r}, flush=True)\n  time.sleep(0.01)"
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=writing)
+    os.close(writing)
+    monkeypatch.setattr("pagewarden.klog.sources._STDIN", (reading, "r", True))
+    assert len(list(read_reports(STANDARD_INPUT))) == 9
+    assert writer.wait() == 0
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    _, error = until_failure(str(tmp_path / "none.log"))
+    assert error.missing
+    assert error.reason == "No such file or directory"
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    _, error = until_failure(str(tmp_path))
+    assert (error.reason, error.missing) == ("Is a directory", False)
+
+
+def test_a_file_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(path: str) -> io.FileIO:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("pagewarden.klog.sources.io.FileIO", forbidden)
+    _, error = until_failure(written(tmp_path, LOG))
+    assert isinstance(error, PermissionDenied)
+    assert error.exit_status is ExitStatus.NO_PERMISSION
+    assert error.reason == "Permission denied"
+
+
+def test_a_disk_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(io.FileIO):
+        def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override]
+            if self.tell() >= len(LOG):
+                raise OSError(5, "Input/output error")
+            return super().readinto(buffer) or 0
+
+    monkeypatch.setattr("pagewarden.klog.sources.io.FileIO", Failing)
+    reports, error = until_failure(written(tmp_path, LOG))
+    assert reports == list(reports_in(LOG))
+    assert error.reason == "Input/output error"
+
+
+def test_progress_is_told_in_bytes_of_the_file(tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    path = written(tmp_path, gzip.compress(LOG * 3))
+    assert len(list(read_reports(path, progress=lambda done, size: seen.append((done, size))))) == 3 * len(NAMES)
+    size = Path(path).stat().st_size
+    assert {whole for _, whole in seen} == {size}
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (size, size)
+
+
+def test_memory_stays_the_same_however_long_the_log(tmp_path: Path) -> None:
+    noise = b"Nov 21 01:30:07 box kernel: [ 8421.000012] usb 1-1: new high-speed USB device number 4 using xhci_hcd\n"
+    peaks: list[int] = []
+    for times in (2, 10):
+        path = written(tmp_path, (LINE_STYLES["dmesg"](sample("failure-6.1")) * 4 + noise * 20000) * times)
+        tracemalloc.start()
+        assert sum(1 for _ in read_reports(path)) == 4 * times
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 300_000
+    assert peaks[1] < 16_000_000
+
+
+def test_one_line_of_a_hundred_megabytes_of_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "long.gz"
+    with gzip.open(path, "wb", 1) as stream:
+        stream.write(b"a: page allocation failure: order:4, mode:0x20 ")
+        for _ in range(100):
+            stream.write(b"Mem-Info: " * 100_000)
+        stream.write(b"\nb: page allocation failure: order:5, mode:0x20\n")
+    tracemalloc.start()
+    reports = list(read_reports(str(path)))
+    assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    tracemalloc.stop()
+    assert [(report.line_number, report.order) for report in reports] == [(1, 4), (2, 5)]
+
+
+def test_lines_are_cut(tmp_path: Path) -> None:
+    first, second = read_lines(written(tmp_path, b"x" * 200_000 + b"\nshort\n"))
+    assert (len(first.text), first.cut) == (MAX_LINE, True)
+    assert (second.number, second.text, second.cut) == (2, "short", False)
