@@ -12,12 +12,11 @@ def kb_to_pages(kb: int, page_size: int) -> int:
 
 
 def human_bytes(count: int) -> str:
-    """Write a byte count for people: `0 B`, `512 KiB`, `1.4 MiB`; three significant digits at most."""
+    """Write a byte count for people: `0 B`, `512 KiB`, `1.4 MiB`; one decimal below 100."""
     sign, size = ("-" if count < 0 else ""), float(abs(count))
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            digits = 0 if unit == "B" or size >= 100 else 1
-            text = f"{size:.{digits}f}"
+        text = f"{size:.{0 if unit == 'B' or size >= 100 else 1}f}"
+        if float(text) < 1024 or unit == "TiB":
             return f"{sign}{text.removesuffix('.0')} {unit}"
         size /= 1024
     raise AssertionError("unreachable")
