@@ -86,7 +86,7 @@ def _by_zones(report: Report, replay: Replay) -> Judgement:
     weighty = [zone for zone in usable if not _is_tiny_reserved(zone, usable)]
     if not weighty:
         weighty = usable
-    passing = [zone for zone in weighty if zone.verdict is Verdict.WOULD_PASS]
+    passing = [zone for zone in usable if zone.verdict is Verdict.WOULD_PASS]
     unknown = [zone for zone in weighty if zone.verdict is Verdict.UNKNOWN]
     if passing:
         return _passing(report, replay, passing)

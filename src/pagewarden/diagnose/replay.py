@@ -277,7 +277,11 @@ def _boost_ranges(
     # 5.9 to 5.15 check some callers without the boost, and do not print it.
     if rules.boost is Boost.NOBODY or any(dump.boost_kb is not None for dump in report.zones):
         return {}
-    known = [dump for dump in report.zones if dump.min_kb is not None and dump.managed_kb and dump.zone != "HighMem"]
+    known = [
+        dump
+        for dump in report.zones
+        if dump.min_kb is not None and kb_to_pages(dump.managed_kb or 0, page_size) and dump.zone != "HighMem"
+    ]
     pairs = [(kb_to_pages(dump.min_kb or 0, page_size), kb_to_pages(dump.managed_kb or 0, page_size)) for dump in known]
     ranges = infer_boost_ranges(pairs) if len(pairs) > 1 else ()
     return {(dump.node, dump.zone): found for dump, found in zip(known, ranges, strict=False)}
@@ -340,4 +344,5 @@ def _merge(replays: Sequence[ZoneReplay], versions: Sequence[KernelVersion]) -> 
     if len({entry.verdict for entry in replays}) == 1:
         return last
     said = "; ".join(f"{version}: {entry.verdict}" for version, entry in zip(versions, replays, strict=True))
-    return ZoneReplay(last.dump, last.usable, Verdict.UNKNOWN, last.check, f"it depends on the kernel ({said})")
+    usable = last.usable if len({entry.usable for entry in replays}) == 1 else None
+    return ZoneReplay(last.dump, usable, Verdict.UNKNOWN, last.check, f"it depends on the kernel ({said})")

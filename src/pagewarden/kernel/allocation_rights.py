@@ -52,7 +52,8 @@ def attempts(
     own = _own_attempt(order, flags, rules, "realtime" in privileges, cma, kinds)
     if "victim" in privileges and not flags.nomemalloc and rules.victim_half:
         # A second try, in which being a victim replaces all other rights.
-        return own, Attempt(((2, "it is being killed for memory"),), cma, True, kinds | {"H"})
+        half = ((2, "it is being killed for memory"),)
+        return own, Attempt(half, cma, True, kinds | {"H"}, atomic_bit=flags.atomic)
     return (own,)
 
 

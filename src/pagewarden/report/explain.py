@@ -129,6 +129,8 @@ def _verdict(zone: ZoneReplay, check: Check | None) -> Text:
         text.append(
             f": {check.mark}" + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim"
         )
+        if zone.verdict is Verdict.WOULD_PASS and check.short_pages:
+            text.append("; less than nothing counts as a large number here: it passes by mistake", style="dim")
         if check.loop_pages is not None:
             free, least = check.loop_pages
             text.append(f"; without orders up to {check.failed_order}: {free} against {least}", style="dim")
