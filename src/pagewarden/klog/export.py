@@ -2,7 +2,8 @@
 
 import re
 
-from pagewarden.klog.prefix_forms import Found, clean_text, microseconds, split_joined
+from pagewarden.klog.joined import split_joined
+from pagewarden.klog.prefix_forms import Found, clean_text, microseconds
 from pagewarden.klog.types import LogLine
 
 _MAX_LINE = 16 * 1024

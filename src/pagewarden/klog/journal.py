@@ -40,7 +40,7 @@ def journal_lines(since: datetime | None = None, *, directory: str | None = None
     with contextlib.closing(_open(directory)) as reader:
         reader.add_match(_TRANSPORT="kernel")
         if since is not None:
-            reader.seek_realtime(since.timestamp())
+            reader.seek_realtime(max(since.timestamp(), 0.0))
         prefixes = PrefixReader()
         for number, entry in enumerate(reader, 1):
             yield from entry_lines(number, entry, prefixes)

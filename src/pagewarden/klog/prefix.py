@@ -8,11 +8,11 @@ until none is recognised.
 import re
 
 from pagewarden.klog.export import ExportReader
+from pagewarden.klog.joined import split_joined
 from pagewarden.klog.prefix_forms import (
     KMSG_PROPERTY,
     MAX_JOINED,
     clean_text,
-    split_joined,
     strip_prefixes,
     unescape_entities,
 )

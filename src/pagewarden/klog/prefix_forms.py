@@ -7,8 +7,6 @@ import json
 import re
 from dataclasses import dataclass
 
-from pagewarden.klog.types import LogLine
-
 MAX_JOINED = 256
 _MAX_PREFIXES = 8
 
@@ -23,11 +21,12 @@ _LEVELS |= {"info": 6, "debug": 7}
 _ANSI = re.compile(r"\x1b(?:\[[0-9;:<=>?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)?|[ -/]{0,2}[0-~])")
 _BLANKS = dict.fromkeys([0x09, 0x0B, 0x0C, 0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
 _INVISIBLE = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), *range(0x2028, 0x202F)])
-_INVISIBLE |= dict.fromkeys([*range(0x2060, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), 0xAD, 0x061C])
+_INVISIBLE |= dict.fromkeys(
+    [*range(0x2060, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), 0xAD, 0x061C, *range(0xD800, 0xE000)]
+)
 _CLEAN = {**_INVISIBLE, **_BLANKS}
 _NOT_PLAIN = re.compile(r"[^ -~]")
 
-_ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})|#0([0-7]{2})|\\([nrt])")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}
 _ENTITY = re.compile("|".join(_ENTITIES))
 
@@ -363,37 +362,3 @@ def _strip_embedded(found: Found) -> None:
     found.stamp = stamp
     found.caller_id = match[1]
     found.take(match.end())
-
-
-def split_joined(number: int, found: Found, cut: bool) -> list[LogLine]:
-    """One `LogLine` for each line of a record whose newlines were escaped on the way (`#012`, `\\n`, `\\x0a`)."""
-    text = found.text
-    if "\\" in text or "#0" in text:
-        text = _ESCAPED.sub(_unescaped, text)
-    seconds = float(found.stamp) if found.stamp is not None else None
-    level = facility = None
-    if found.priority is not None and found.priority < 8192:
-        facility, level = divmod(found.priority, 8)
-    return [
-        LogLine(
-            number=number,
-            text=part.strip(),
-            timestamp=found.wall or found.stamp,
-            seconds=seconds,
-            host=found.host,
-            caller_id=found.caller_id,
-            level=level,
-            facility=facility,
-            release=found.release,
-            prefixed=found.prefixed,
-            cut=cut,
-        )
-        for part in text.split("\n")[:MAX_JOINED]
-    ]
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    code = int(match[1], 16) if match[1] else int(match[2], 8) if match[2] else {"n": 10, "r": 13, "t": 9}[match[3]]
-    if code in (10, 13):
-        return "\n"
-    return " " if code == 9 else chr(code) if 32 <= code < 127 else ""

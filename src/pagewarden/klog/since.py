@@ -61,11 +61,11 @@ def _relative(word: str, now: datetime) -> datetime | None:
 
 def _absolute(text: str, now: datetime) -> datetime | None:
     unix = _UNIX.fullmatch(text)
-    if unix is not None:
-        return datetime.fromtimestamp(int(unix[1]), UTC)
     clock = _CLOCK.fullmatch(text)
     date = _DATE.fullmatch(text)
     try:
+        if unix is not None:
+            return datetime.fromtimestamp(int(unix[1]), UTC)
         if clock is not None:
             parts = [int(part or 0) for part in clock.groups()]
             return now.replace(hour=parts[0], minute=parts[1], second=parts[2], microsecond=0)

@@ -135,6 +135,20 @@ def test_records_with_absurdly_many_lines_are_bounded() -> None:
     assert len(PrefixReader().read(1, b"a#012" * 3000)) <= 256
 
 
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (r"4,1,2,-;caf\xc3\xa9", "café"),
+        (r"4,1,2,-;a\xffb", "a\ufffdb"),
+        (r"4,1,2,-;a\xe2\x80\xaeb\xc2\x9bc\x1b[31m\x00", "abc[31m"),
+        (r"4,1,2,-;C:\x5cdir", "C:\\dir"),
+        (r"kernel: a#011b\tc", "a b c"),
+    ],
+)
+def test_escaped_bytes(raw: str, text: str) -> None:
+    assert read(raw).text == text
+
+
 def test_properties_of_a_kmsg_record_are_no_lines() -> None:
     lines = lines_of(b"6,1,2000000,-;usb 1-1: new device\n SUBSYSTEM=usb\n DEVICE=c189:1\n4,2,2000001,c;rest")
     assert [line.text for line in lines if line.text] == ["usb 1-1: new device", "rest"]
@@ -153,6 +167,9 @@ def test_a_netconsole_fragment_continues() -> None:
         ({"MESSAGE": [120, 121]}, "xy"),
         ({"log": "x\n", "time": "t"}, "x"),
         ({"msg": "x"}, "x"),
+        ({"MESSAGE": "x\ud800z\udc80\x1b[1my\x07"}, "xzy"),
+        ({"MESSAGE": [195, 188, 255]}, "ü\ufffd"),
+        ({"MESSAGE": "\ud800\\xc3\\xbc"}, "ü"),
     ],
 )
 def test_messages_in_json(record: dict[str, object], expected: str) -> None:

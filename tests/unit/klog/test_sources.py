@@ -93,12 +93,19 @@ class FakeZstdError(Exception):
     pass
 
 
-class FakeReader(io.BytesIO):
-    def readinto1(self, buffer: "bytearray | memoryview", /) -> int:
-        count = self.readinto(buffer[:7000])
-        if count == 0 and b"broken" in self.getvalue():
+class FakeReader:
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+        self._broken = b"broken" in data
+
+    def readinto1(self, buffer: memoryview, /) -> int:
+        count = self._data.readinto(buffer[:7000])
+        if count == 0 and self._broken:
             raise FakeZstdError("Data corruption detected")
         return count
+
+    def close(self) -> None:
+        self._data.close()
 
 
 class FakeDecompressor:
