@@ -1,6 +1,7 @@
 """Captures of machines in the wild: whatever they are, the model fits or says of each zone why it does not."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from tests.machines import CORPUS
@@ -17,11 +18,14 @@ CAPTURES = sorted(path.parent for path in (CORPUS / "captures").glob("*/meta.jso
 pytestmark = pytest.mark.skipif(not CAPTURES, reason="no reference corpus: ../shared/corpus is not here")
 
 
+@cache
+def captures() -> tuple[Snapshot, ...]:
+    return tuple(read_snapshot(str(path)) for path in CAPTURES)
+
+
 def read() -> Iterator[Snapshot]:
-    for path in CAPTURES:
-        snapshot = read_snapshot(str(path))
-        if snapshot.nodes:
-            yield snapshot
+    """Those with zones."""
+    return (snapshot for snapshot in captures() if snapshot.nodes)
 
 
 def test_every_difference_has_its_reason() -> None:
@@ -54,6 +58,6 @@ def test_every_setting_can_be_judged_and_simulated() -> None:
 
 
 def test_captures_without_zones_are_read() -> None:
-    without = [path for path in CAPTURES if not read_snapshot(str(path)).nodes]
+    without = [snapshot for snapshot in captures() if not snapshot.nodes]
     assert without
-    assert all(read_snapshot(str(path)).free_blocks for path in without)
+    assert all(snapshot.free_blocks for snapshot in without)

@@ -6,6 +6,7 @@ The boots are read from disk once; the state before each step is laid over them 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ pytestmark = pytest.mark.skipif(not BOOTS, reason="no reference corpus: ../share
 every_boot = pytest.mark.parametrize("boot", BOOTS, ids=lambda boot: boot.name)
 
 Step = Mapping[str, Any]
+
+
+@lru_cache(maxsize=len(BOOTS))
+def baseline_of(boot: Path) -> Snapshot:
+    return read_snapshot(str(boot))
 
 
 def steps_of(boot: Path) -> list[Step]:
@@ -87,7 +93,7 @@ def differences(step: Step, done: Simulation) -> Iterator[str]:
 
 @every_boot
 def test_every_number_of_every_step(boot: Path) -> None:
-    baseline, before, asked = read_snapshot(str(boot)), None, 0
+    baseline, before, asked = baseline_of(boot), None, 0
     for number, step in enumerate(steps_of(boot)):
         write = write_of(step)
         if write is not None:
@@ -102,7 +108,7 @@ def test_every_number_of_every_step(boot: Path) -> None:
 @every_boot
 def test_the_boot_fits_and_nothing_is_wrong_with_it(boot: Path) -> None:
     """These machines are healthy: the kernels' own choices, but for one whose command line asks for too much."""
-    baseline = read_snapshot(str(boot))
+    baseline = baseline_of(boot)
     machine = machine_of(baseline)
     assert machine.fit.usable
     assert machine.fit.exact or machine.fit.reasons
@@ -120,7 +126,7 @@ def test_the_boot_fits_and_nothing_is_wrong_with_it(boot: Path) -> None:
 @every_boot
 def test_mem_available_is_the_kernels(boot: Path) -> None:
     """An idle machine just booted: to the page, as far as kB tell pages."""
-    baseline = read_snapshot(str(boot))
+    baseline = baseline_of(boot)
     machine, meminfo = machine_of(baseline), baseline.meminfo_kb
     assert meminfo is not None
     now = simulate(machine, [])
