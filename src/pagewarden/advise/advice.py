@@ -7,10 +7,12 @@ from pagewarden.advise.min_free_kbytes import advise_min_free_kbytes
 from pagewarden.advise.types import Advice, Defaults, Recommendation, Workload
 from pagewarden.advise.watermarks import advise_watermarks
 from pagewarden.advise.zone_reclaim_mode import advise_zone_reclaim_mode
-from pagewarden.diagnose.settings import Setting, Writer, settings_of
+from pagewarden.diagnose.settings import Setting, Writer, huge_pages_unknown, kernel_defaults, settings_of
 from pagewarden.diagnose.types import Evidence, Finding, Severity
-from pagewarden.kernel.defaults import default_min_free, default_settings
-from pagewarden.kernel.machine import MIN_FREE, Machine
+from pagewarden.kernel.defaults import default_min_free
+from pagewarden.kernel.machine import MIN_FREE, RATIO, RECLAIM_MODE, Machine
+from pagewarden.kernel.projection import usage_of
+from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
 
 _ORDER = list(Severity)
@@ -32,6 +34,7 @@ def advise(snapshot: Snapshot, machine: Machine, workload: Workload = Workload.G
     ):
         recommendations += some
         findings += more
+    findings += _exhausted(snapshot, machine)
     findings += _contradicted_files(snapshot, machine)
     withheld = _withheld(snapshot, machine)
     if withheld:
@@ -40,11 +43,52 @@ def advise(snapshot: Snapshot, machine: Machine, workload: Workload = Workload.G
     return Advice(
         host=snapshot.host,
         kernel=snapshot.kernel or "unknown",
-        defaults=_defaults(machine),
+        defaults=_defaults(snapshot, machine),
         recommendations=tuple(recommendations),
         findings=tuple(sorted(findings, key=lambda finding: -_ORDER.index(finding.severity))),
         withheld=withheld,
+        not_judged=_not_judged(snapshot, machine),
     )
+
+
+def _not_judged(snapshot: Snapshot, machine: Machine) -> tuple[tuple[str, str], ...]:
+    """Settings about which nothing can be said, with the reason: not captured, or damaged."""
+    found = []
+    for key in (MIN_FREE, RATIO, RECLAIM_MODE):
+        if key in machine.sysctls or (key == RECLAIM_MODE and len(machine.nodes) == 1):
+            continue
+        if key == MIN_FREE and machine.fit.min_free_kbytes is not None and machine.fit.layout is not None:
+            continue
+        path = "/proc/sys/" + key.replace(".", "/")
+        found.append((key, snapshot.absent.get(path, "not captured")))
+    return tuple(found)
+
+
+MATTERS_PERCENT = 1
+"""Zones of less than this share of memory do not decide whether the machine is out of memory."""
+
+
+def _exhausted(snapshot: Snapshot, machine: Machine) -> list[Finding]:
+    """Every zone that matters is at or below its min mark: each allocation reclaims by itself now."""
+    size = machine.rules.watermarks.size
+    total = sum(zone_size(zone, size) for zone in machine.zones)
+    weighty = [zone for zone in machine.zones if zone_size(zone, size) * 100 >= total * MATTERS_PERCENT > 0]
+    if not weighty or any(zone.free_pages > zone.min_pages for zone in weighty):
+        return []
+    usage = usage_of(snapshot, machine)
+    little = usage is not None and (usage.cache_pages + usage.slab_pages) * 100 < total * 2 * MATTERS_PERCENT
+    text = "Every zone that matters is at or below its min mark: allocations reclaim memory by themselves"
+    text += ", and next to nothing is left to reclaim: expect OOM kills." if little else "."
+    evidence = tuple(
+        Evidence(
+            f"node {zone.node} {zone.name} free and min, pages",
+            f"{zone.free_pages} and {zone.min_pages}",
+            "/proc/zoneinfo",
+        )
+        for zone in weighty
+    )
+    severity = Severity.CRITICAL if little else Severity.WARNING
+    return [Finding("memory-exhausted" if little else "reclaim-too-slow", severity, text, evidence)]
 
 
 def _withheld(snapshot: Snapshot, machine: Machine) -> tuple[str, ...]:
@@ -70,11 +114,12 @@ def _misfit_evidence(machine: Machine) -> tuple[Evidence, ...]:
     )
 
 
-def _defaults(machine: Machine) -> Mapping[str, Defaults]:
-    found = {key: Defaults(None, None, value) for key, value in default_settings(machine).items()}
+def _defaults(snapshot: Snapshot, machine: Machine) -> Mapping[str, Defaults]:
+    found = {key: Defaults(None, None, value) for key, value in kernel_defaults(snapshot, machine).items()}
     default = default_min_free(machine)
     huge = default.huge.recommended_kb if default.huge else None
-    found[MIN_FREE] = Defaults(default.lowmem_formula_kb, huge, str(default.effective_kb))
+    effective = None if huge_pages_unknown(snapshot, machine) else str(default.effective_kb)
+    found[MIN_FREE] = Defaults(default.lowmem_formula_kb, huge, effective)
     return found
 
 

@@ -22,4 +22,4 @@ def predict_effect(snapshot: Snapshot, machine: Machine, *writes: Write) -> Effe
     :raises ModelError: where a setting that is needed is not in the capture.
     """
     simulation = simulate(machine, writes, assigned_min_free(snapshot))
-    return Effect(simulation, project(simulation, snapshot.meminfo_kb))
+    return Effect(simulation, project(simulation, snapshot))

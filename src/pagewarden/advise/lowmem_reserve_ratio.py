@@ -7,19 +7,16 @@ up protection. A *smaller* ratio protects a lower zone better and strands more o
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pagewarden.advise.effect import predict_effect
-from pagewarden.advise.types import Level, Recommendation
+from pagewarden.advise.build import recommend_value
+from pagewarden.advise.types import Recommendation
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.kernel.fit import place, predict_protection
 from pagewarden.kernel.lowmem_reserve import default_ratio
 from pagewarden.kernel.machine import RATIO, Machine
-from pagewarden.kernel.simulate import Write
 from pagewarden.kernel.watermarks import zone_size
 from pagewarden.kernel.zones import is_lowmem
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.units import human_bytes
-
-REFERENCE = "docs/settings/lowmem_reserve_ratio.md"
 
 MATTERS_PERCENT = 1
 """Share of the machine's memory from which stranded or squeezed memory is worth a recommendation."""
@@ -66,10 +63,10 @@ def advise_lowmem_reserve_ratio(snapshot: Snapshot, machine: Machine) -> tuple[l
         proposal = _unstrand(machine, layout, ratio)
         if proposal != ratio:
             return _stranding(snapshot, machine, stranded, proposal, total)
-    squeezed = _squeezed(machine, layout, ratio)
+    squeezed = _squeezed(machine, layout)
     if squeezed:
         return _squeezing(snapshot, machine, squeezed, layout, ratio)
-    return [], _whole_zones(machine, stranded)
+    return [], [*_whole_zones(machine, stranded), *_switched_off(machine, layout, ratio)]
 
 
 def _unstrand(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -> tuple[int, ...]:
@@ -89,13 +86,13 @@ def _stranding(
         f"{human_bytes(pages * machine.page_size)} ({100 * pages / total:.1f} % of memory) in "
         f"{_names(machine, [entry.zone for entry in stranded])} are kept from every request that could have used a "
         "higher "
-        "zone, and few requests are restricted to these zones. A larger ratio makes the reserve smaller."
+        "zone: far more than the kernel keeps by itself. A larger ratio makes the reserve smaller."
     )
     evidence = tuple(
         Evidence(
             f"{_name(machine, entry.zone)} largest protection, pages",
             max(entry.zone.protection_pages or (0,)),
-            _ZONEINFO,
+            "/proc/zoneinfo: protection",
         )
         for entry in stranded
     )
@@ -106,14 +103,8 @@ def _stranding(
     return [recommendation], [Finding("stranded", Severity.NOTICE, text, evidence)]
 
 
-_ZONEINFO = "/proc/zoneinfo: protection"
-
-
-def _squeezed(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -> list[Zone]:
-    """Lower zones at their low mark while a higher zone of the node has room, with less reserve than by default."""
-    default = predict_protection(
-        machine.nodes, layout, default_ratio(layout, machine.rules.reserve), machine.rules.reserve
-    )
+def _squeezed(machine: Machine, layout: Sequence[str]) -> list[Zone]:
+    """Lower zones that matter, at or below their low mark while a higher zone of the node has room."""
     size = machine.rules.watermarks.size
     total = sum(zone_size(zone, size) for zone in machine.zones)
     found = []
@@ -121,9 +112,8 @@ def _squeezed(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -
         placed = [zone for zone in place(node, layout) if zone is not None and zone.populated]
         for index, zone in enumerate(placed):
             matters = zone_size(zone, size) * 100 >= total * MATTERS_PERCENT
-            weaker = max(zone.protection_pages or (0,)) * 2 < max(default[node.node, zone.name])
             room_above = any(upper.free_pages > 2 * upper.high_pages for upper in placed[index + 1 :])
-            if is_lowmem(zone) and matters and weaker and room_above and zone.free_pages <= zone.low_pages:
+            if is_lowmem(zone) and matters and room_above and zone.free_pages <= zone.low_pages:
                 found.append(zone)
     return found
 
@@ -131,23 +121,52 @@ def _squeezed(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -
 def _squeezing(
     snapshot: Snapshot, machine: Machine, zones: list[Zone], layout: Sequence[str], ratio: tuple[int, ...]
 ) -> tuple[list[Recommendation], list[Finding]]:
-    text = (
-        f"{_names(machine, zones)}: free is at the low mark although a higher zone has room, and the reserve against "
-        "requests that could have used it is less than half of the kernel's own. A smaller ratio makes the reserve "
-        "larger."
+    text = "; ".join(
+        f"{_name(machine, zone)}: {_pages(machine, zone.free_pages)} free, at or below the low mark "
+        f"({_pages(machine, zone.low_pages)}), although a higher zone has room"
+        for zone in zones
     )
     evidence = tuple(
         Evidence(f"{_name(machine, zone)} free, pages", zone.free_pages, "/proc/zoneinfo") for zone in zones
     )
+    weaker = [zone for zone in zones if _is_weaker(machine, layout, zone)]
     default = default_ratio(layout, machine.rules.reserve)
-    proposal = tuple(
-        default[index] if layout[index] in {zone.name for zone in zones} else value for index, value in enumerate(ratio)
-    )
+    names = {zone.name for zone in weaker}
+    proposal = tuple(default[index] if layout[index] in names else value for index, value in enumerate(ratio))
     if proposal == ratio:
-        return [], [Finding("squeezed", Severity.NOTICE, text, evidence)]
+        text += ". Its reserve is the kernel's own; a smaller ratio would keep more of the zone for those who need it."
+        return [], [Finding("squeezed", Severity.WARNING, text, evidence)]
+    text += ". The reserve against requests that could have used it is less than half of the kernel's own."
     against = "What is reserved for the lower zone is lost to everybody else; it makes no memory."
     recommendation = _recommend(snapshot, machine, proposal, "squeezed", text, against, evidence)
     return [recommendation], [Finding("squeezed", Severity.WARNING, text, evidence)]
+
+
+def _is_weaker(machine: Machine, layout: Sequence[str], zone: Zone) -> bool:
+    rules = machine.rules.reserve
+    default = predict_protection(machine.nodes, layout, default_ratio(layout, rules), rules)
+    return max(zone.protection_pages or (0,)) * 2 < max(default[zone.node, zone.name])
+
+
+def _switched_off(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -> list[Finding]:
+    off = [
+        zone
+        for zone in machine.zones
+        if zone.name in layout[: len(ratio)]
+        and ratio[layout.index(zone.name)] < 1
+        and zone.populated
+        and default_ratio(layout, machine.rules.reserve)[layout.index(zone.name)] > 0
+        and not any(zone.protection_pages or ())
+        and any(upper.populated for upper in machine.zones if _is_above(layout, upper, zone))
+    ]
+    if not off:
+        return []
+    text = f"{_names(machine, off)}: nothing is kept from requests for higher zones; the ratio is 0, which is off."
+    return [Finding("squeezed", Severity.INFO, text)]
+
+
+def _is_above(layout: Sequence[str], upper: Zone, zone: Zone) -> bool:
+    return upper.node == zone.node and upper.name in layout and layout.index(upper.name) > layout.index(zone.name)
 
 
 def _whole_zones(machine: Machine, stranded: list[Stranded]) -> list[Finding]:
@@ -158,9 +177,8 @@ def _whole_zones(machine: Machine, stranded: list[Stranded]) -> list[Finding]:
     pages = sum(zone_size(zone, size) for zone in whole)
     total = sum(zone_size(zone, size) for zone in machine.zones)
     text = (
-        f"{_names(machine, whole)}: all {human_bytes(pages * machine.page_size)} ({100 * pages / total:.2f} % of "
-        "memory) are "
-        "kept for requests restricted to it, as usual on a machine of this size; a larger ratio would free it."
+        f"{_names(machine, whole)}: all {_pages(machine, pages)} ({100 * pages / total:.2f} % of memory) are kept for "
+        "requests that can use no higher zone, as usual on a machine of this size."
     )
     return [Finding("stranded", Severity.INFO, text)]
 
@@ -175,20 +193,11 @@ def _recommend(
     evidence: tuple[Evidence, ...],
 ) -> Recommendation:
     value = " ".join(map(str, proposal))
-    return Recommendation(
-        key=RATIO,
-        current=machine.sysctls[RATIO],
-        recommended=value,
-        cause=cause,
-        reason=reason,
-        against=against,
-        evidence=evidence,
-        effect=predict_effect(snapshot, machine, Write(RATIO, value)),
-        risk=Level.LOW,
-        confidence=Level.HIGH if machine.fit.exact else Level.MEDIUM,
-        auto=False,
-        reference=REFERENCE,
-    )
+    return recommend_value(snapshot, machine, RATIO, machine.sysctls[RATIO], value, cause, reason, against, evidence)
+
+
+def _pages(machine: Machine, pages: int) -> str:
+    return human_bytes(pages * machine.page_size)
 
 
 def _name(machine: Machine, zone: Zone) -> str:

@@ -2,25 +2,25 @@
 
 from dataclasses import dataclass
 
-from pagewarden.advise.effect import predict_effect
-from pagewarden.advise.types import Level, Recommendation
+from pagewarden.advise.build import AGAINST_PERCENT, recommend_value
+from pagewarden.advise.types import Recommendation
 from pagewarden.diagnose.settings import huge_page_arithmetic
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.kernel.defaults import MinFreeDefault, default_min_free
 from pagewarden.kernel.machine import MIN_FREE, Machine
-from pagewarden.kernel.simulate import Write
+from pagewarden.kernel.projection import TOO_LOW_PERCENT, usage_of
+from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
 from pagewarden.units import human_bytes, pages_to_kb
 
-REFERENCE = "docs/settings/min_free_kbytes.md"
-
-TOO_LOW_PERCENT = 80
-"""Below this share of the kernel's own square-root value a value is called too low without evidence of harm."""
+PAINFUL_PERCENT = 10
+"""From this share of low memory on, reclaim and kills with memory free can be felt."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
     current_kb: int
+    inferred: bool
     default: MinFreeDefault
     lowmem_kb: int
 
@@ -31,24 +31,29 @@ class _Facts:
 
 
 def advise_min_free_kbytes(snapshot: Snapshot, machine: Machine) -> tuple[list[Recommendation], list[Finding]]:
-    """Compare the value in force with the kernel's own formulas and with the 5 % the kernel allows itself."""
+    """Compare the value in force with the kernel's own formulas and with the 5 % the kernel allows khugepaged.
+
+    Where the setting is not captured, the value that the min marks tell is judged.
+    """
     current = machine.fit.min_free_kbytes
-    if current is None or machine.fit.inferred:
-        return [], []
     default = default_min_free(machine)
-    if default.lowmem_pages == 0:  # nothing shares min_free_kbytes here, so there is nothing to compare it with
+    if current is None or default.lowmem_pages == 0:  # nothing shares it, or nothing tells it
         return [], []
-    facts = _Facts(current, default, pages_to_kb(default.lowmem_pages, machine.page_size))
+    if machine.fit.inferred and machine.fit.layout is None:  # zones may be missing, and their shares with them
+        return [], []
+    lowmem_kb = pages_to_kb(default.lowmem_pages, machine.page_size)
+    facts = _Facts(current, machine.fit.inferred, default, lowmem_kb)
     if current * 100 < default.lowmem_formula_kb * TOO_LOW_PERCENT:
         return _too_low(snapshot, machine, facts)
-    if current > facts.cap_kb:
+    if current > facts.cap_kb and (current - default.effective_kb) * 100 > current * AGAINST_PERCENT:
         return _too_high(snapshot, machine, facts)
     return [], _huge_page_cost(machine, facts)
 
 
 def _evidence(facts: _Facts) -> tuple[Evidence, ...]:
+    source = "inferred from the min marks" if facts.inferred else "/proc/sys/vm/min_free_kbytes"
     found = [
-        Evidence("vm.min_free_kbytes in force, kB", facts.current_kb, "/proc/sys/vm/min_free_kbytes"),
+        Evidence("vm.min_free_kbytes in force, kB", facts.current_kb, source),
         Evidence("low memory, kB", facts.lowmem_kb, "/proc/zoneinfo: managed pages of the zones up to Normal"),
         Evidence("kernel's square-root formula, kB", facts.default.lowmem_formula_kb, "4 * sqrt(low memory in kB)"),
     ]
@@ -59,82 +64,54 @@ def _evidence(facts: _Facts) -> tuple[Evidence, ...]:
 
 
 def _too_low(snapshot: Snapshot, machine: Machine, facts: _Facts) -> tuple[list[Recommendation], list[Finding]]:
-    formula = facts.default.lowmem_formula_kb
+    formula, huge = facts.default.lowmem_formula_kb, facts.default.huge
     text = (
         f"vm.min_free_kbytes is {facts.current_kb}, {100 * facts.current_kb // formula} % of the {formula} that the "
         f"kernel's own formula gives for {human_bytes(facts.lowmem_kb * 1024)} of low memory. Callers that cannot wait "
         "(network receive, above all) have that much less to live on while kswapd works."
     )
-    if facts.default.huge is not None:
-        wanted = huge_page_arithmetic(machine, facts.default.huge)
+    if huge is not None and huge.recommended_kb > formula:
+        wanted = huge_page_arithmetic(machine, huge)
         text += f" With huge pages on, khugepaged would have asked for {wanted}; that much is not needed to be safe."
     evidence = _evidence(facts)
-    recommendation = _recommend(
-        snapshot,
-        machine,
-        formula,
-        "below-kernel-default",
-        text,
-        "Somebody may have lowered it on purpose, to the last page of a small machine.",
-        evidence,
+    against = "The machine was trimmed to the last page on purpose, and nothing on it allocates in interrupts."
+    cause = "below-kernel-default"
+    recommendation = recommend_value(
+        snapshot, machine, MIN_FREE, str(facts.current_kb), str(formula), cause, text, against, evidence
     )
-    return [recommendation], [Finding("below-kernel-default", Severity.NOTICE, text, evidence)]
+    return [recommendation], [Finding(cause, Severity.NOTICE, text, evidence)]
 
 
 def _too_high(snapshot: Snapshot, machine: Machine, facts: _Facts) -> tuple[list[Recommendation], list[Finding]]:
     share = 100 * facts.current_kb / facts.lowmem_kb
     text = (
-        f"vm.min_free_kbytes is {facts.current_kb}, {share:.1f} % of low memory; the kernel itself never goes beyond "
-        "5 % "
-        f"({facts.lowmem_kb // 20}). Memory below the min marks is out of reach of ordinary allocations: reclaim "
-        "starts "
-        "earlier, and OOM kills come with memory free."
+        f"vm.min_free_kbytes is {facts.current_kb}, {share:.1f} % of low memory; the kernel would choose "
+        f"{facts.default.effective_kb} here. Memory below the min marks is out of reach of ordinary allocations: "
+        "reclaim "
+        "starts earlier, and OOM kills come with memory free."
     )
     evidence = _evidence(facts)
-    recommendation = _recommend(
-        snapshot,
-        machine,
-        facts.default.effective_kb,
-        "too-high",
-        text,
-        "A value this high may answer allocation failures seen earlier; then lower it in steps and watch the log.",
-        evidence,
+    against = "A value this high answers allocation failures seen earlier: then lower it in steps and watch the log."
+    value = str(facts.default.effective_kb)
+    recommendation = recommend_value(
+        snapshot, machine, MIN_FREE, str(facts.current_kb), value, "too-high", text, against, evidence
     )
-    critical = recommendation.effect is not None and _is_out_of_memory(snapshot, machine)
-    return [recommendation], [Finding("too-high", Severity.CRITICAL if critical else Severity.WARNING, text, evidence)]
+    return [recommendation], [Finding("too-high", _severity(snapshot, machine, share), text, evidence)]
 
 
-def _is_out_of_memory(snapshot: Snapshot, machine: Machine) -> bool:
-    meminfo = snapshot.meminfo_kb or {}
-    short = all(zone.free_pages < zone.low_pages for zone in machine.zones if zone.populated)
-    return short and meminfo.get("MemAvailable", 1) == 0
-
-
-def _recommend(
-    snapshot: Snapshot,
-    machine: Machine,
-    value_kb: int,
-    cause: str,
-    reason: str,
-    against: str,
-    evidence: tuple[Evidence, ...],
-) -> Recommendation:
-    effect = predict_effect(snapshot, machine, Write(MIN_FREE, str(value_kb)))
-    dangerous = any(warning.startswith("DANGER") for warning in effect.projection.warnings)
-    return Recommendation(
-        key=MIN_FREE,
-        current=str(machine.fit.min_free_kbytes),
-        recommended=str(value_kb),
-        cause=cause,
-        reason=reason,
-        against=against,
-        evidence=evidence,
-        effect=effect,
-        risk=Level.HIGH if dangerous else Level.MEDIUM if effect.projection.warnings else Level.LOW,
-        confidence=Level.HIGH if machine.fit.exact else Level.MEDIUM,
-        auto=False,
-        reference=REFERENCE,
-    )
+def _severity(snapshot: Snapshot, machine: Machine, share_percent: float) -> Severity:
+    """Critical where the high marks leave less than what is in use: then a kill is only a matter of time."""
+    size = machine.rules.watermarks.size
+    total = sum(zone_size(zone, size) for zone in machine.zones)
+    highs = sum(min(zone.high_pages, zone_size(zone, size)) for zone in machine.zones)
+    usage = usage_of(snapshot, machine)
+    if usage is not None:
+        in_use = total - usage.free_pages - usage.cache_pages - usage.slab_pages
+        if in_use > total - highs:
+            return Severity.CRITICAL
+    if highs * 2 > total:
+        return Severity.CRITICAL
+    return Severity.WARNING if share_percent > PAINFUL_PERCENT else Severity.NOTICE
 
 
 _GIVES_BACK = {

@@ -44,6 +44,7 @@ class Recommendation:
     :ivar against: what would make this recommendation wrong.
     :ivar auto: whether it may be applied without a person looking at it first.
     :ivar reference: the page of the setting in the documentation.
+    :ivar keep: what to do so that the change outlives a reboot.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Recommendation:
     confidence: Level
     auto: bool
     reference: str
+    keep: str = ""
 
     @property
     def cost_bytes(self) -> int:
@@ -71,7 +73,7 @@ class Defaults:
 
     lowmem_formula: int | None
     hugepage_formula: int | None
-    effective: str
+    effective: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Advice:
     """Everything there is to say about one machine.
 
     :ivar withheld: why no recommendation can be made; empty where the model fits the machine.
+    :ivar not_judged: settings that could not be judged, each with the reason.
     """
 
     host: str | None
@@ -87,6 +90,7 @@ class Advice:
     recommendations: tuple[Recommendation, ...]
     findings: tuple[Finding, ...]
     withheld: tuple[str, ...]
+    not_judged: tuple[tuple[str, str], ...] = ()
 
     @property
     def quiet(self) -> bool:

@@ -1,4 +1,4 @@
-"""Marks that no longer follow from the settings: stale since memory was freed or plugged, or boosted."""
+"""Marks that no longer follow from the settings: stale since memory was plugged or freed, or boosted."""
 
 from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
@@ -6,72 +6,78 @@ from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.kernel.fit import printed_marks
 from pagewarden.kernel.machine import MIN_FREE, Machine
 from pagewarden.kernel.simulate import Write
+from pagewarden.kernel.watermarks import Marks
 from pagewarden.procfs.types import Snapshot
 
 REFERENCE = "docs/settings/min_free_kbytes.md"
 
 WRONG_PERCENT = 20
-"""A mark this far from what the settings in force would give is worth renewing; less is what every boot leaves."""
+"""Marks that are together this far from what the settings in force would give are worth renewing.
+
+Less is what every boot leaves; `status` shows it.
+"""
 
 
 def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recommendation], list[Finding]]:
-    """Say which marks are stale and by how much, and what renews them."""
+    """Say which marks are badly stale, and what renews them; and which are boosted without saying so."""
     findings = [
         Finding("boost-hidden", Severity.INFO, text)
         for text in machine.fit.reasons
         if machine.fit.hidden_boost_pages and "boost" in text
     ]
-    stale = _stale_zones(snapshot, machine)
-    if not stale:
-        return [], findings
-    # A page more or less in a tiny zone is nothing: a zone counts as at least a hundredth of all mins.
-    least = max(1, sum(marks.min_pages for marks in machine.marks) // 100)
-    worst = max(abs(now - then) * 100 // max(then, least) for _, then, now in stale)
-    text = (
-        "The marks date from an earlier count of managed pages; memory was freed to the allocator, plugged or "
-        "ballooned "
-        "since. Written again, vm.min_free_kbytes would give: "
-        + "; ".join(f"{name} min {then} -> {now} pages" for name, then, now in stale)
-        + "."
-    )
-    evidence = tuple(Evidence(f"{name} min in force, pages", then, "/proc/zoneinfo") for name, then, _ in stale)
-    if worst < WRONG_PERCENT:
-        return [], [*findings, Finding("stale-watermarks", Severity.INFO, text, evidence)]
-    return [_rewrite(snapshot, machine, text, evidence)], [
-        *findings,
-        Finding("stale-watermarks", Severity.NOTICE, text, evidence),
-    ]
-
-
-def _stale_zones(snapshot: Snapshot, machine: Machine) -> list[tuple[str, int, int]]:
     value = machine.fit.min_free_kbytes
     if not machine.fit.stale or machine.fit.inferred or value is None:
-        return []
+        return [], findings
     effect = predict_effect(snapshot, machine, Write(MIN_FREE, str(value)))
-    hidden = {(node, zone): pages for node, zone, pages in machine.fit.hidden_boost_pages}
-    found = []
-    for zone, after in zip(machine.zones, effect.simulation.after, strict=True):
-        boost = (zone.boost_pages or 0) + hidden.get((zone.node, zone.name), 0)
-        then, now = printed_marks(zone).min_pages - boost, after.marks.min_pages
-        if then != now:
-            found.append((f"node {zone.node} {zone.name}", then, now))
-    return found
-
-
-def _rewrite(snapshot: Snapshot, machine: Machine, reason: str, evidence: tuple[Evidence, ...]) -> Recommendation:
-    value = str(machine.fit.min_free_kbytes)
-    effect = predict_effect(snapshot, machine, Write(MIN_FREE, value))
-    return Recommendation(
+    stale = [
+        (f"node {state.node} {state.zone}", then, state.marks)
+        for then, state in zip(_unboosted(machine), effect.simulation.after, strict=True)
+        if (then.min_pages, then.low_pages, then.high_pages) != _three(state.marks)
+    ]
+    moved = sum(_distance(then, now) for _, then, now in stale)
+    highs = sum(state.marks.high_pages for state in effect.simulation.after)
+    if moved * 100 < highs * WRONG_PERCENT or not stale:
+        return [], findings
+    text = (
+        "The marks date from an earlier count of managed pages; memory was plugged, freed or ballooned since. Written "
+        "again, vm.min_free_kbytes would give (min/low/high, pages): "
+        + "; ".join(f"{name} {_shown(then)} -> {_shown(now)}" for name, then, now in stale)
+        + "."
+    )
+    evidence = tuple(Evidence(f"{name} min/low/high, pages", _shown(then), "/proc/zoneinfo") for name, then, _ in stale)
+    recommendation = Recommendation(
         key="action:rewrite",
         current="marks of an earlier memory size",
         recommended=f"write {value} to {MIN_FREE} again",
         cause="stale-watermarks",
-        reason=reason,
-        against="Memory that comes and goes (a balloon) makes them stale again.",
+        reason=text,
+        against="The memory comes and goes (a balloon): then they will be stale again soon.",
         evidence=evidence,
         effect=effect,
         risk=Level.MEDIUM if effect.projection.warnings else Level.LOW,
         confidence=Level.HIGH,
         auto=False,
         reference=REFERENCE,
+        keep="nothing: at boot the kernel computes them from the memory there is then",
     )
+    return [recommendation], [*findings, Finding("stale-watermarks", Severity.NOTICE, text, evidence)]
+
+
+def _unboosted(machine: Machine) -> list[Marks]:
+    hidden = {(node, zone): pages for node, zone, pages in machine.fit.hidden_boost_pages}
+    return [
+        printed_marks(zone).raised(-(zone.boost_pages or 0) - hidden.get((zone.node, zone.name), 0))
+        for zone in machine.zones
+    ]
+
+
+def _three(marks: Marks) -> tuple[int, int, int]:
+    return marks.min_pages, marks.low_pages, marks.high_pages
+
+
+def _distance(then: Marks, now: Marks) -> int:
+    return max(abs(a - b) for a, b in zip(_three(then), _three(now), strict=True))
+
+
+def _shown(marks: Marks) -> str:
+    return "/".join(map(str, _three(marks)))

@@ -42,16 +42,30 @@ class Setting:
 
 def settings_of(snapshot: Snapshot, machine: Machine) -> tuple[Setting, ...]:
     """Judge every setting of the snapshot, in the order of their names; the huge-page switch last."""
-    defaults = default_settings(machine)
-    if RECLAIM_MODE in snapshot.sysctls:
-        auto = switched_on_at_boot(machine.version, snapshot.distances or {}, snapshot.arch)
-        defaults[RECLAIM_MODE] = "1" if auto else "0"
+    defaults = kernel_defaults(snapshot, machine)
     found = [
         _setting(snapshot, machine, key, value, defaults.get(key)) for key, value in sorted(snapshot.sysctls.items())
     ]
     if snapshot.huge_pages is not None:
         found.append(_huge_switch(snapshot))
     return tuple(found)
+
+
+def kernel_defaults(snapshot: Snapshot, machine: Machine) -> dict[str, str]:
+    """What this kernel would have chosen for each setting; settings of which nothing tells are left out."""
+    defaults = default_settings(machine)
+    if huge_pages_unknown(snapshot, machine):
+        del defaults[MIN_FREE]
+    old = machine.version is not None and not machine.version.at_least(3, 16) and machine.version.vendor != "el7"
+    if RECLAIM_MODE in snapshot.sysctls and not (old and snapshot.distances is None and len(machine.nodes) > 1):
+        auto = switched_on_at_boot(machine.version, snapshot.distances or {}, snapshot.arch)
+        defaults[RECLAIM_MODE] = "1" if auto else "0"
+    return defaults
+
+
+def huge_pages_unknown(snapshot: Snapshot, machine: Machine) -> bool:
+    """The capture does not say whether huge pages were on, so that what khugepaged would ask for is not known."""
+    return snapshot.huge_pages is None and not snapshot.live and machine.rules.min_free.huge_pages
 
 
 def assigned(snapshot: Snapshot, key: str) -> SysctlAssignment | None:
@@ -70,22 +84,20 @@ def _setting(snapshot: Snapshot, machine: Machine, key: str, value: str, default
         note = f"{_where(entry)} asks for {entry.value}, which is not in force" if entry else ""
         return Setting(key, value, default, Writer.KERNEL, "kernel default", note)
     if default is None:
-        return Setting(key, value, None, Writer.UNKNOWN, None)
+        maybe = key == RECLAIM_MODE and value == "1"
+        note = "a kernel before 3.16 may have done it itself; the node distances are not captured" if maybe else ""
+        return Setting(key, value, None, Writer.UNKNOWN, None, note)
     return Setting(key, value, default, *_not_the_kernel(snapshot, entry))
 
 
 def _same(written: str, printed: str) -> bool:
-    # A file may say 0x2000, or give fewer ratios than there are slots.
-    asked, got = written.split(), printed.split()
-    return (
-        bool(asked)
-        and all(_number(a) == _number(b) for a, b in zip(asked, got, strict=False))
-        and len(asked) <= len(got)
+    # A file may say 0x2000, give fewer ratios than there are slots, or end in words the kernel does not look at,
+    # and an entry below 1 reads back as what the kernel made of it.
+    got = [int(word) if word.lstrip("-").isdigit() else None for word in printed.split()]
+    asked = parse_integers(written, len(got)).values
+    return bool(asked) and all(
+        value == entry or (value < 1 and entry in (0, 1)) for value, entry in zip(asked, got, strict=False)
     )
-
-
-def _number(word: str) -> int | str:
-    return next(iter(parse_integers(word, 1).values), word)
 
 
 def _where(entry: SysctlAssignment) -> str:
@@ -101,18 +113,19 @@ def _not_the_kernel(snapshot: Snapshot, entry: SysctlAssignment | None) -> tuple
     if entry is not None:
         return Writer.RUN_TIME, "written at run time", f"{_where(entry)} asks for {entry.value}"
     if snapshot.live or snapshot.assignments:
-        return Writer.RUN_TIME, "written at run time", "no sysctl.d file sets it: it will be gone after a reboot"
+        note = "no sysctl.d file sets it; unless what wrote it runs again, it is gone after a reboot"
+        return Writer.RUN_TIME, "written at run time", note
     return Writer.UNKNOWN, None, "not what the kernel chooses; the capture holds nothing that says who set it"
 
 
 def _min_free(snapshot: Snapshot, machine: Machine, value: str, entry: SysctlAssignment | None) -> Setting:
     default = default_min_free(machine)
-    effective = str(default.effective_kb)
+    effective = None if huge_pages_unknown(snapshot, machine) else str(default.effective_kb)
     made = kernel_made(machine, int(value))
     if made is None:
         writer, words, note = _not_the_kernel(snapshot, entry)
         if default.huge is not None and int(value) < default.huge.recommended_kb:
-            note += f"; khugepaged would have set {effective}: {huge_page_arithmetic(machine, default.huge)}"
+            note += f"; khugepaged would have set {huge_page_arithmetic(machine, default.huge)}"
         return Setting(MIN_FREE, value, effective, writer, words, note)
     if made is KernelMade.HUGE_PAGES:
         writer = Writer.HUGE_PAGES
@@ -123,8 +136,18 @@ def _min_free(snapshot: Snapshot, machine: Machine, value: str, entry: SysctlAss
     else:
         writer, note = Writer.KERNEL, _square_root_note(int(value), default)
     if entry is not None:
-        note = f"{_where(entry)} asks for {entry.value}; the kernel replaced it. {note}"
+        note = f"{_where(entry)} asks for {entry.value}{_why_not(entry, int(value))}. {note}".rstrip()
     return Setting(MIN_FREE, value, effective, writer, f"kernel: {made.value}", note)
+
+
+def _why_not(entry: SysctlAssignment, value: int) -> str:
+    """Why a file's value is not in force: the kernel only ever raises a value that a user wrote."""
+    asked = next(iter(parse_integers(entry.value, 1).values), None)
+    if entry.needs_procps:
+        return ", but systemd does not read that file (only sysctl -p does)"
+    if asked is not None and asked < value:
+        return "; the kernel raised it since"
+    return ", which is not in force (not applied yet?)"
 
 
 def _square_root_note(current: int, default: MinFreeDefault) -> str:

@@ -80,22 +80,28 @@ def kernel_made(machine: Machine, min_free_kbytes: int) -> KernelMade | None:
     """Tell whether the kernel itself may have chosen this value, at boot or since; None where it cannot have.
 
     The square-root rule gave at most today's boot value, and less where fewer pages were managed then or marks were
-    already set; low memory a fifth smaller makes a root a tenth smaller, which is as far as this goes. khugepaged
-    gave its uncapped sum, to the kB, or a twentieth of low memory, likewise of an earlier count. Huge pages may have
-    been on earlier, so the switch does not matter.
+    already set; low memory a fifth smaller is as far as this goes. khugepaged gave its uncapped sum, to the kB, or a
+    twentieth of low memory, likewise of an earlier count. Huge pages may have been on earlier, so the switch does not
+    matter.
     """
     default = default_min_free(machine)
     root = default.lowmem_formula_kb
-    if machine.rules.min_free.huge_pages:
-        huge = default.huge or _huge_page_reserve(machine, root)
-        twentieth = pages_to_kb(default.lowmem_pages, machine.page_size) // 20
-        if huge.wanted_kb > huge.cap_kb and huge.cap_kb * 4 // 5 <= min_free_kbytes <= twentieth:
-            return KernelMade.HUGE_PAGES
-        if huge.wanted_kb <= huge.cap_kb and min_free_kbytes == huge.wanted_kb:
-            return KernelMade.HUGE_PAGES
-    if root * 9 // 10 <= min_free_kbytes <= root:
+    least = calculate_min_free_kbytes(default.lowmem_pages * 4 // 5, machine.page_size, machine.rules.min_free)
+    if machine.rules.min_free.huge_pages and _is_huge_page_value(machine, default, least, min_free_kbytes):
+        return KernelMade.HUGE_PAGES
+    if least <= min_free_kbytes <= root:
         return KernelMade.SQUARE_ROOT
     return None
+
+
+def _is_huge_page_value(machine: Machine, default: MinFreeDefault, least_kb: int, min_free_kbytes: int) -> bool:
+    huge = default.huge or _huge_page_reserve(machine, default.lowmem_formula_kb)
+    if huge.recommended_kb <= least_kb:  # khugepaged only ever raises
+        return False
+    if huge.wanted_kb <= huge.cap_kb:
+        return min_free_kbytes == huge.wanted_kb
+    twentieth = pages_to_kb(default.lowmem_pages, machine.page_size) // 20
+    return huge.cap_kb * 4 // 5 <= min_free_kbytes <= twentieth
 
 
 def default_settings(machine: Machine) -> dict[str, str]:

@@ -9,6 +9,7 @@ LOCAL_DISTANCE = 10
 """Kernel: include/linux/topology.h: the distance of a node to itself."""
 
 _BITS = {1: "reclaim from the local node before using another", 2: "write out dirty pages", 4: "unmap and swap pages"}
+_OLD_BITS = _BITS | {8: "shrink slabs everywhere"}
 _SHIFTED_BITS = {1: "write out dirty pages", 2: "unmap and swap pages"}
 
 
@@ -27,15 +28,16 @@ class ReclaimMode:
     ignored_bits: int
 
 
-def decode_mode(value: int, bits_shifted: bool, any_bit_enables: bool) -> ReclaimMode:
+def decode_mode(value: int, bits_shifted: bool, any_bit_enables: bool, slab_bit: bool = False) -> ReclaimMode:
     """Decode zone_reclaim_mode.
 
     Kernel: mm/vmscan.c: RECLAIM_ZONE, RECLAIM_WRITE, RECLAIM_UNMAP and mm/internal.h:node_reclaim_enabled()
 
     :param bits_shifted: 5.7 to 5.9, where write is bit 0 and unmap bit 1 by mistake.
     :param any_bit_enables: until 5.12 any value but 0 switched it on; since 5.13 one of bits 1, 2, 4 must be set.
+    :param slab_bit: until 2.6.19 a bit 8 shrank slabs as well.
     """
-    bits = _SHIFTED_BITS if bits_shifted else _BITS
+    bits = _SHIFTED_BITS if bits_shifted else _OLD_BITS if slab_bit else _BITS
     on = value != 0 if any_bit_enables else bool(value & 7)
     known = sum(bits) | (4 if bits_shifted else 0)
     return ReclaimMode(value, on, tuple(text for bit, text in bits.items() if value & bit), value & ~known)

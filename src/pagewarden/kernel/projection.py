@@ -1,17 +1,25 @@
 """What a simulated change would mean for a machine in use: how far its free memory is from the new marks."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
+from pagewarden.kernel.defaults import default_min_free
 from pagewarden.kernel.lowmem_reserve import mem_available_pages
-from pagewarden.kernel.simulate import Simulation
+from pagewarden.kernel.machine import MIN_FREE, Machine
+from pagewarden.kernel.rules import Gap
+from pagewarden.kernel.simulate import Simulation, ZoneState
 from pagewarden.kernel.watermarks import zone_size
-from pagewarden.kernel.zones import is_lowmem
+from pagewarden.procfs.types import Snapshot
 from pagewarden.units import human_bytes, kb_to_pages
 
 FIVE_PERCENT = 20
-"""The kernel never lets khugepaged hold back more than a twentieth of low memory; beyond it we warn."""
+"""The kernel never lets khugepaged hold back more than a twentieth of low memory; a larger step is worth a warning."""
+
+TOO_LOW_PERCENT = 80
+"""Below this share of the kernel's own square-root value a value of vm.min_free_kbytes is called too low."""
+
+BROKEN_KB = 1024
+"""The kernel's documentation of min_free_kbytes: below 1024 kB the system becomes subtly broken, prone to deadlock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class ZoneHeadroom:
 class Projection:
     """The change seen from the machine's present use.
 
-    :ivar available_bytes: MemAvailable before and after, by the kernel's formula; None where meminfo is lacking.
+    :ivar available_bytes: MemAvailable before and after, by the kernel's formula; None where this kernel has no such
+        field or the counters are not captured.
     :ivar to_free_bytes: what kswapd would have to free until every zone is above its new high mark.
     :ivar reclaimable_bytes: page cache and reclaimable slab: what it can free without swapping; None if not known.
     :ivar warnings: plain sentences, the worst first; empty where nothing stands against the change.
@@ -43,7 +52,16 @@ class Projection:
     warnings: tuple[str, ...]
 
 
-def project(simulation: Simulation, meminfo_kb: Mapping[str, int] | None) -> Projection:
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is free and what could be freed without swapping, in pages."""
+
+    free_pages: int
+    cache_pages: int
+    slab_pages: int
+
+
+def project(simulation: Simulation, snapshot: Snapshot) -> Projection:
     """Set a simulation against the free and reclaimable memory of the machine."""
     machine = simulation.machine
     headroom = tuple(
@@ -59,52 +77,79 @@ def project(simulation: Simulation, meminfo_kb: Mapping[str, int] | None) -> Pro
         if zone.populated
     )
     to_free = sum(max(0, -room.above_high_pages) for room in headroom) * machine.page_size
-    reclaimable = _reclaimable_bytes(meminfo_kb)
-    available = _available_bytes(simulation, meminfo_kb)
-    warnings = _warnings(simulation, headroom, to_free, reclaimable, available)
+    usage = usage_of(snapshot, machine)
+    reclaimable = None if usage is None else (usage.cache_pages + usage.slab_pages) * machine.page_size
+    available = _available_bytes(simulation, usage)
+    warnings = _warnings(simulation, snapshot, headroom, to_free, reclaimable, available)
     return Projection(headroom, available, to_free, reclaimable, warnings)
 
 
-def _reclaimable_bytes(meminfo_kb: Mapping[str, int] | None) -> int | None:
-    cache, slab = _cache_and_slab_kb(meminfo_kb)
-    return None if cache is None else (cache + slab) * 1024
+def usage_of(snapshot: Snapshot, machine: Machine) -> Usage | None:
+    """Read the counters from vmstat, which is never virtualised, or else from meminfo; None where neither tells.
 
-
-def _cache_and_slab_kb(meminfo_kb: Mapping[str, int] | None) -> tuple[int | None, int]:
-    if meminfo_kb is None or "Active(file)" not in meminfo_kb or "Inactive(file)" not in meminfo_kb:
-        return None, 0
-    slab = meminfo_kb.get("KReclaimable", meminfo_kb.get("SReclaimable", 0))
-    return meminfo_kb["Active(file)"] + meminfo_kb["Inactive(file)"], slab
-
-
-def _available_bytes(simulation: Simulation, meminfo_kb: Mapping[str, int] | None) -> tuple[int, int] | None:
-    cache, slab = _cache_and_slab_kb(meminfo_kb)
-    if cache is None or meminfo_kb is None or "MemFree" not in meminfo_kb:
+    A meminfo whose MemFree is not what the zones hold is another machine's (a container's, for one).
+    """
+    free = sum(zone.free_pages for zone in machine.zones)
+    vmstat = snapshot.vmstat or {}
+    names = ("nr_active_file", "nr_inactive_file", "nr_slab_reclaimable")
+    if all(name in vmstat for name in names):
+        slab = vmstat["nr_slab_reclaimable"] + vmstat.get("nr_kernel_misc_reclaimable", 0)
+        return Usage(free, vmstat["nr_active_file"] + vmstat["nr_inactive_file"], slab)
+    meminfo = snapshot.meminfo_kb or {}
+    if "Active(file)" not in meminfo or "Inactive(file)" not in meminfo or "MemFree" not in meminfo:
         return None
-    size = simulation.machine.page_size
-    free, cache_pages, slab_pages = (kb_to_pages(kb, size) for kb in (meminfo_kb["MemFree"], cache, slab))
+    size = machine.page_size
+    printed = kb_to_pages(meminfo["MemFree"], size)
+    if abs(printed - free) * 20 > max(printed, free):
+        return None
+    cache = kb_to_pages(meminfo["Active(file)"] + meminfo["Inactive(file)"], size)
+    return Usage(printed, cache, kb_to_pages(meminfo.get("KReclaimable", meminfo.get("SReclaimable", 0)), size))
+
+
+def _available_bytes(simulation: Simulation, usage: Usage | None) -> tuple[int, int] | None:
+    machine = simulation.machine
+    el7 = machine.version is not None and machine.version.vendor == "el7"
+    if usage is None or (machine.version_numbers < (3, 14, 0) and not el7):
+        return None
+    # Until 4.5 the sum of the low marks was subtracted, not the total reserve.
+    by_low = machine.rules.watermarks.gap is not Gap.SCALED and not el7
+    reserves = simulation.low_sum_pages if by_low else simulation.totalreserve_pages
     before, after = (
-        mem_available_pages(free, cache_pages, slab_pages, reserve, low) * size
-        for reserve, low in zip(simulation.totalreserve_pages, simulation.low_sum_pages, strict=True)
+        mem_available_pages(usage.free_pages, usage.cache_pages, usage.slab_pages, reserve, low) * machine.page_size
+        for reserve, low in zip(reserves, simulation.low_sum_pages, strict=True)
     )
     return before, after
 
 
 def _warnings(
     simulation: Simulation,
+    snapshot: Snapshot,
     headroom: tuple[ZoneHeadroom, ...],
     to_free: int,
     reclaimable: int | None,
     available: tuple[int, int] | None,
 ) -> tuple[str, ...]:
+    found = _doubts(simulation.machine, snapshot)
     if simulation.before == simulation.after:
-        return ()
-    found = [*_impossible(simulation), *_exhausting(available)]
+        return tuple(found)
+    impossible = _impossible(simulation)
+    if impossible:
+        return (*found, *impossible)
+    found += _exhausting(available)
+    found += _closed_to_all(simulation)
     if to_free > _to_free_before(simulation):
         found += _reclaiming(to_free, reclaimable)
     found += _below_new_min(simulation, headroom)
-    found += _beyond_five_percent(simulation)
+    found += _costly(simulation)
+    found += _too_low(simulation)
     return tuple(found)
+
+
+def _doubts(machine: Machine, snapshot: Snapshot) -> list[str]:
+    found = [f"The files are not of one instant: {reason}." for reason in snapshot.torn]
+    if not machine.fit.usable:
+        found.append("The model does not reproduce what this kernel prints today, so these numbers cannot be trusted.")
+    return found
 
 
 def _to_free_before(simulation: Simulation) -> int:
@@ -139,17 +184,38 @@ def _exhausting(available: tuple[int, int] | None) -> list[str]:
     ]
 
 
+def _closed_to_all(simulation: Simulation) -> list[str]:
+    """Every zone at or below its min mark plus the reserve it keeps from ordinary requests."""
+    machine = simulation.machine
+    if _open_zones(machine, simulation.after) or not _open_zones(machine, simulation.before):
+        return []
+    return [
+        "DANGER: at once no zone would have a page above its min mark and reserve: every ordinary allocation goes into "
+        "direct reclaim until enough is freed, and the OOM killer may follow."
+    ]
+
+
+def _open_zones(machine: Machine, states: Sequence[ZoneState]) -> int:
+    return sum(
+        zone.free_pages > state.marks.min_pages + max(state.protection_pages or (0,))
+        for zone, state in zip(machine.zones, states, strict=True)
+        if zone.populated
+    )
+
+
 def _reclaiming(to_free: int, reclaimable: int | None) -> list[str]:
-    start = f"{human_bytes(to_free)} would have to be freed to reach the new high marks"
     if reclaimable is None:
-        return [f"{start}; without proc/meminfo nothing tells whether that much can be."]
+        return []
     if to_free > reclaimable:
         return [
-            f"DANGER: {start}, but page cache and reclaimable slab hold only {human_bytes(reclaimable)}: the rest must "
-            "be swapped or killed for."
+            f"DANGER: {human_bytes(to_free)} would have to be freed to reach the new high marks, but page cache and "
+            f"reclaimable slab hold only {human_bytes(reclaimable)}: the rest must be swapped or killed for."
         ]
     if to_free * 2 > reclaimable:
-        return [f"{start}, more than half of the {human_bytes(reclaimable)} of page cache and reclaimable slab."]
+        return [
+            f"{human_bytes(to_free)} would have to be freed to reach the new high marks, more than half of the "
+            f"{human_bytes(reclaimable)} of page cache and reclaimable slab."
+        ]
     return []
 
 
@@ -158,25 +224,40 @@ def _below_new_min(simulation: Simulation, headroom: tuple[ZoneHeadroom, ...]) -
     page_size = simulation.machine.page_size
     return [
         f"node {room.node} {room.zone}: free ({human_bytes(room.free_pages * page_size)}) would at once be "
-        f"{human_bytes(-room.above_min_pages * page_size)} below the new min: every ordinary allocation there goes "
-        "into direct reclaim until kswapd has caught up. Raise in steps."
+        f"{human_bytes(-room.above_min_pages * page_size)} below the new min: ordinary allocations there go into "
+        "direct "
+        "reclaim until kswapd has caught up. Raise in steps."
         for room in headroom
         if room.above_min_pages < 0 <= room.free_pages - before[room.node, room.zone].min_pages
     ]
 
 
-def _beyond_five_percent(simulation: Simulation) -> list[str]:
+def _costly(simulation: Simulation) -> list[str]:
     machine = simulation.machine
-    size = machine.rules.watermarks.size
-    lowmem = [is_lowmem(zone) for zone in machine.zones]
-    total = sum(zone_size(zone, size) for zone in compress(machine.zones, lowmem))
-    before, after = (
-        sum(state.marks.min_pages for state in compress(states, lowmem))
-        for states in (simulation.before, simulation.after)
-    )
-    if total == 0 or after <= before or after * FIVE_PERCENT <= total:
+    total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones) * machine.page_size
+    if total == 0 or simulation.cost_bytes * FIVE_PERCENT <= total:
         return []
     return [
-        f"{100 * after / total:.1f} % of low memory would lie below the min marks, out of reach of ordinary "
-        "allocations; the kernel itself stays within 5 %."
+        f"{human_bytes(simulation.cost_bytes)}, {100 * simulation.cost_bytes / total:.0f} % of memory, would be "
+        "withdrawn from ordinary use; the kernel's own choice stays within 5 %."
     ]
+
+
+def _too_low(simulation: Simulation) -> list[str]:
+    """Lowering vm.min_free_kbytes takes the reserve of those who cannot wait, and of reclaim itself."""
+    before, after = simulation.machine.fit.min_free_kbytes, simulation.sysctls.get(MIN_FREE)
+    if before is None or after is None or int(after) >= before:
+        return []
+    formula = default_min_free(simulation.machine).lowmem_formula_kb
+    if int(after) < min(BROKEN_KB, formula):
+        return [
+            f"DANGER: {MIN_FREE}={after} leaves next to nothing for callers that cannot wait and for reclaim itself; "
+            f"below {BROKEN_KB} the kernel's documentation warns of deadlocks. Its own formula gives {formula}."
+        ]
+    if int(after) * 100 < formula * TOO_LOW_PERCENT:
+        return [
+            f"{MIN_FREE}={after} is less than {TOO_LOW_PERCENT} % of the kernel's own formula ({formula}): callers "
+            "that "
+            "cannot wait (network receive, above all) would have that much less to live on."
+        ]
+    return []

@@ -113,7 +113,7 @@ class SysctlRules:
     :ivar ratio_strict: lowmem_reserve_ratio refuses bad input as a whole and recomputes only when written (7.3);
         before, errors were ignored and every access, a read too, recomputed the reserves.
     :ivar reclaim_mode_signed: zone_reclaim_mode takes negative values (until 5.10).
-    :ivar reclaim_bits_shifted: 5.7 to 5.9: 1 means write, 2 means unmap, 4 only switches reclaim on.
+    :ivar reclaim_bits_shifted: 5.7 to 5.9, and early 5.10 (not verified): 1 means write, 2 unmap, 4 only switches on.
     """
 
     min_free_checked: bool
@@ -181,7 +181,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             boost_factor=at(5, 0),
             ratio_strict=at(7, 3),
             reclaim_mode_signed=not (at(5, 11) or version.stable_at_least(5, 10, 223)),
-            reclaim_bits_shifted=at(5, 7) and not at(5, 10),
+            reclaim_bits_shifted=at(5, 7) and not (at(5, 11) or version.stable_at_least(5, 10, 223)),
         ),
     )
 

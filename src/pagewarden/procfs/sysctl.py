@@ -10,6 +10,7 @@ from pagewarden.errors import ParseError
 Shape = Literal["scalar", "vector", "word"]
 
 _INTEGERS = re.compile(r"-?[0-9]{1,20}(?: -?[0-9]{1,20})*")
+_INT_MAX = 2**31 - 1  # every one of them is a C int in the kernel (nr_hugepages is longer, but never that large)
 _WORD = re.compile(r"[!-~]+(?: [!-~]+)*")
 _DUMP_LINE = re.compile(r"([A-Za-z0-9_./-]+) ?= ?(.*)")
 
@@ -56,7 +57,10 @@ def parse_sysctl(key: str, text: str, path: str) -> str:
     folded = " ".join(text.split())
     shape = SYSCTL_SHAPES.get(key, "word")
     pattern = _WORD if shape == "word" else _INTEGERS
-    if pattern.fullmatch(folded) is None or (shape == "scalar" and " " in folded):
+    fits = shape == "word" or all(
+        abs(int(number)) <= _INT_MAX for number in folded.split() if number.lstrip("-").isdigit()
+    )
+    if pattern.fullmatch(folded) is None or (shape == "scalar" and " " in folded) or not fits:
         raise ParseError(path, 1, text.strip("\n"), {"scalar": "one integer", "vector": "integers"}.get(shape, "words"))
     return folded
 

@@ -26,13 +26,18 @@ def render_advice(advice: Advice) -> Iterator[RenderableType]:
         yield Text(
             f"{count} change{'s' if count > 1 else ''} recommended for {name} (Linux {advice.kernel})", style="bold"
         )
-    elif advice.quiet:
+    elif advice.quiet and not advice.not_judged:
         yield Text(f"Nothing to change on {name} (Linux {advice.kernel}).", style="bold green")
+    elif advice.quiet:
+        yield Text(f"Nothing to change on {name} (Linux {advice.kernel}) as far as it could be judged.", style="bold")
     else:
         yield Text(f"No change is recommended for {name} (Linux {advice.kernel}).", style="bold")
+    for key, why in advice.not_judged:
+        yield Padding(Text(f"not judged: {key} ({why})", style="yellow"), (0, 0, 0, 2))
+    severities = {finding.cause: finding.severity for finding in advice.findings}
     for number, recommendation in enumerate(advice.recommendations, 1):
         yield ""
-        yield from _recommendation(number, recommendation)
+        yield from _recommendation(number, recommendation, severities[recommendation.cause])
     explained = {recommendation.cause for recommendation in advice.recommendations}
     others = [finding for finding in advice.findings if finding.cause not in explained]
     if others:
@@ -42,10 +47,11 @@ def render_advice(advice: Advice) -> Iterator[RenderableType]:
         yield _finding(finding)
 
 
-def _recommendation(number: int, recommendation: Recommendation) -> Iterator[RenderableType]:
-    yield Text(
+def _recommendation(number: int, recommendation: Recommendation, severity: Severity) -> Iterator[RenderableType]:
+    title = Text(
         f"{number}. {recommendation.key}: {recommendation.current} -> {recommendation.recommended}", style="bold"
     )
+    yield title + Text(f"  {severity.value}: {recommendation.cause}", style=_STYLE[severity])
     parts: list[RenderableType] = [Text(recommendation.reason), ""]
     parts += [_evidence(entry) for entry in recommendation.evidence]
     parts += ["", Text(f"Wrong if: {recommendation.against}")]
@@ -62,7 +68,7 @@ def _commands(recommendation: Recommendation) -> list[RenderableType]:
     return [
         Text(f"Try:   sysctl -w {recommendation.key}={_quoted(recommendation.recommended)}"),
         Text(f"Undo:  sysctl -w {recommendation.key}={_quoted(recommendation.current)}"),
-        Text(f'Keep:  put "{recommendation.key} = {recommendation.recommended}" into a file in /etc/sysctl.d'),
+        Text(f"Keep:  {recommendation.keep}"),
         Text(f"More:  {recommendation.reference}"),
     ]
 

@@ -138,7 +138,7 @@ class AdviceDefaults(Document):
 
     lowmem_formula: int | None
     hugepage_formula: int | None
-    effective: int | str
+    effective: int | str | None
 
 
 class AdviceEvidence(Document):
@@ -165,6 +165,7 @@ class AdviceRecommendation(Document):
     auto: bool
     reference: str
     against: str = Field(description="what would make this wrong")
+    keep: str = Field(description="what to do so that the change outlives a reboot")
 
 
 class AdviceFinding(Document):
@@ -186,6 +187,7 @@ class AdviceDocument(Document):
     recommendations: list[AdviceRecommendation]
     findings: list[AdviceFinding]
     withheld: list[str] = Field(description="why nothing can be recommended; empty where the model fits")
+    not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
 
 
 def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Setting]) -> Status:
@@ -302,14 +304,19 @@ def advice_document(advice: Advice) -> AdviceDocument:
             key: AdviceDefaults(
                 lowmem_formula=default.lowmem_formula,
                 hugepage_formula=default.hugepage_formula,
-                effective=int(default.effective) if default.effective.isdigit() else default.effective,
+                effective=_number_or_text(default.effective),
             )
             for key, default in advice.defaults.items()
         },
         recommendations=[_recommendation(recommendation) for recommendation in advice.recommendations],
         findings=[_finding(finding) for finding in advice.findings],
         withheld=list(advice.withheld),
+        not_judged=dict(advice.not_judged),
     )
+
+
+def _number_or_text(value: str | None) -> int | str | None:
+    return int(value) if value is not None and value.isdigit() else value
 
 
 def _recommendation(recommendation: Recommendation) -> AdviceRecommendation:
@@ -327,6 +334,7 @@ def _recommendation(recommendation: Recommendation) -> AdviceRecommendation:
         auto=recommendation.auto,
         reference=recommendation.reference,
         against=recommendation.against,
+        keep=recommendation.keep,
     )
 
 

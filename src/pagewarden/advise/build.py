@@ -1,0 +1,57 @@
+"""What every recommendation to change a setting carries: effect, risk, who set the value, how to keep the change."""
+
+from pagewarden.advise.effect import predict_effect
+from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.settings import Setting, Writer, settings_of
+from pagewarden.diagnose.types import Evidence
+from pagewarden.kernel.machine import Machine
+from pagewarden.kernel.simulate import Write
+from pagewarden.procfs.types import Snapshot
+
+AGAINST_PERCENT = 10
+"""A proposal this close to the value in force is not made."""
+
+
+def recommend_value(
+    snapshot: Snapshot,
+    machine: Machine,
+    key: str,
+    current: str,
+    value: str,
+    cause: str,
+    reason: str,
+    against: str,
+    evidence: tuple[Evidence, ...],
+) -> Recommendation:
+    """Recommend one value of one setting, with the predicted effect of this change alone."""
+    effect = predict_effect(snapshot, machine, Write(key, value))
+    setting = next((entry for entry in settings_of(snapshot, machine) if entry.key == key), None)
+    dangerous = any(warning.startswith("DANGER") for warning in effect.projection.warnings)
+    certain = machine.fit.exact and not machine.fit.inferred
+    by = () if setting is None or setting.set_by is None else (Evidence(f"{key} set by", setting.set_by, "see status"),)
+    return Recommendation(
+        key=key,
+        current=current,
+        recommended=value,
+        cause=cause,
+        reason=reason,
+        against=against,
+        evidence=(*evidence, *by),
+        effect=effect,
+        risk=Level.HIGH if dangerous else Level.MEDIUM if effect.projection.warnings else Level.LOW,
+        confidence=Level.HIGH if certain else Level.MEDIUM,
+        auto=False,
+        reference=f"docs/settings/{key.partition('.')[2]}.md",
+        keep=_keep(setting, key, value),
+    )
+
+
+def _keep(setting: Setting | None, key: str, value: str) -> str:
+    """Say how the change outlives a reboot: change the line that sets it, or add one, or take one out."""
+    own = setting is not None and setting.kernel_default == value
+    if setting is not None and setting.writer in (Writer.FILE, Writer.COMMAND_LINE):
+        place = f"{setting.set_by}" if setting.writer is Writer.FILE else "the kernel command line"
+        return f"take it out of {place}: the kernel chooses this value by itself" if own else f"change it in {place}"
+    if own:
+        return "nothing: the kernel chooses this value by itself at boot, unless something writes another"
+    return f'put "{key} = {value}" into a file in /etc/sysctl.d'
