@@ -109,7 +109,9 @@ def _severity(snapshot: Snapshot, machine: Machine, share_percent: float) -> Sev
         in_use = total - usage.free_pages - usage.cache_pages - usage.slab_pages
         if in_use > total - highs:
             return Severity.CRITICAL
-    if highs * 2 > total:
+    nothing_left = (snapshot.meminfo_kb or {}).get("MemAvailable") == 0
+    short = all(zone.free_pages < zone.low_pages for zone in machine.zones if zone.populated)
+    if highs * 2 > total or (nothing_left and short):
         return Severity.CRITICAL
     return Severity.WARNING if share_percent > PAINFUL_PERCENT else Severity.NOTICE
 

@@ -1,21 +1,23 @@
 """Marks that no longer follow from the settings: stale since memory was plugged or freed, or boosted."""
 
+from collections.abc import Sequence
+
 from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.kernel.fit import printed_marks
 from pagewarden.kernel.machine import MIN_FREE, Machine
 from pagewarden.kernel.simulate import Write
-from pagewarden.kernel.watermarks import Marks
+from pagewarden.kernel.watermarks import Marks, zone_size
 from pagewarden.procfs.types import Snapshot
 
 REFERENCE = "docs/settings/min_free_kbytes.md"
 
 WRONG_PERCENT = 20
-"""Marks that are together this far from what the settings in force would give are worth renewing.
+"""A mark this far from what the settings in force would give is worth renewing; every boot leaves it a little off."""
 
-Less is what every boot leaves; `status` shows it.
-"""
+MATTERS_PERCENT = 1
+"""A zone of less than this share of memory, or a mark that moves less than this share of all, is not worth a word."""
 
 
 def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recommendation], list[Finding]]:
@@ -34,9 +36,7 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
         for then, state in zip(_unboosted(machine), effect.simulation.after, strict=True)
         if (then.min_pages, then.low_pages, then.high_pages) != _three(state.marks)
     ]
-    moved = sum(_distance(then, now) for _, then, now in stale)
-    highs = sum(state.marks.high_pages for state in effect.simulation.after)
-    if moved * 100 < highs * WRONG_PERCENT or not stale:
+    if not _matters(machine, [state.marks for state in effect.simulation.after]):
         return [], findings
     text = (
         "The marks date from an earlier count of managed pages; memory was plugged, freed or ballooned since. Written "
@@ -75,8 +75,16 @@ def _three(marks: Marks) -> tuple[int, int, int]:
     return marks.min_pages, marks.low_pages, marks.high_pages
 
 
-def _distance(then: Marks, now: Marks) -> int:
-    return max(abs(a - b) for a, b in zip(_three(then), _three(now), strict=True))
+def _matters(machine: Machine, renewed: Sequence[Marks]) -> bool:
+    size = machine.rules.watermarks.size
+    memory = sum(zone_size(zone, size) for zone in machine.zones)
+    least = sum(marks.high_pages for marks in renewed) * MATTERS_PERCENT // 100
+    return any(
+        abs(now - then) > least and abs(now - then) * 100 >= max(now, then) * WRONG_PERCENT
+        for zone, before, after in zip(machine.zones, _unboosted(machine), renewed, strict=True)
+        if zone_size(zone, size) * 100 >= memory * MATTERS_PERCENT
+        for then, now in zip(_three(before), _three(after), strict=True)
+    )
 
 
 def _shown(marks: Marks) -> str:

@@ -8,6 +8,7 @@ from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RECLAIM_MODE, Machi
 from pagewarden.kernel.min_free import HugePageReserve
 from pagewarden.kernel.node_reclaim import switched_on_at_boot
 from pagewarden.kernel.sysctl_write import parse_integers
+from pagewarden.kernel.watermarks import zone_size
 from pagewarden.kernel.zones import is_lowmem
 from pagewarden.procfs.types import Snapshot, SysctlAssignment
 
@@ -63,9 +64,16 @@ def kernel_defaults(snapshot: Snapshot, machine: Machine) -> dict[str, str]:
     return defaults
 
 
+HUGE_PAGES_FROM_BYTES = 512 << 20
+"""Kernel: mm/huge_memory.c:hugepage_init(): smaller machines start with huge pages off."""
+
+
 def huge_pages_unknown(snapshot: Snapshot, machine: Machine) -> bool:
     """The capture does not say whether huge pages were on, so that what khugepaged would ask for is not known."""
-    return snapshot.huge_pages is None and not snapshot.live and machine.rules.min_free.huge_pages
+    if snapshot.huge_pages is not None or snapshot.live or not machine.rules.min_free.huge_pages:
+        return False
+    managed = sum(zone_size(zone, machine.rules.min_free.size) for zone in machine.zones)
+    return managed * machine.page_size >= HUGE_PAGES_FROM_BYTES
 
 
 def assigned(snapshot: Snapshot, key: str) -> SysctlAssignment | None:

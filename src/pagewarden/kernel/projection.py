@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from pagewarden.kernel.defaults import default_min_free
 from pagewarden.kernel.lowmem_reserve import mem_available_pages
@@ -9,11 +10,15 @@ from pagewarden.kernel.machine import MIN_FREE, Machine
 from pagewarden.kernel.rules import Gap
 from pagewarden.kernel.simulate import Simulation, ZoneState
 from pagewarden.kernel.watermarks import zone_size
+from pagewarden.kernel.zones import is_lowmem
 from pagewarden.procfs.types import Snapshot
 from pagewarden.units import human_bytes, kb_to_pages
 
 FIVE_PERCENT = 20
 """The kernel never lets khugepaged hold back more than a twentieth of low memory; a larger step is worth a warning."""
+
+TEN_PERCENT = 10
+"""With 5 % below the min marks the high marks take up to about 8 %; more than a tenth is worth a warning."""
 
 TOO_LOW_PERCENT = 80
 """Below this share of the kernel's own square-root value a value of vm.min_free_kbytes is called too low."""
@@ -204,18 +209,16 @@ def _open_zones(machine: Machine, states: Sequence[ZoneState]) -> int:
 
 
 def _reclaiming(to_free: int, reclaimable: int | None) -> list[str]:
+    start = f"{human_bytes(to_free)} would have to be freed to reach the new high marks"
     if reclaimable is None:
-        return []
+        return [f"{start}; without proc/vmstat and proc/meminfo nothing tells whether that much can be."]
     if to_free > reclaimable:
         return [
-            f"DANGER: {human_bytes(to_free)} would have to be freed to reach the new high marks, but page cache and "
-            f"reclaimable slab hold only {human_bytes(reclaimable)}: the rest must be swapped or killed for."
+            f"DANGER: {start}, but page cache and reclaimable slab hold only {human_bytes(reclaimable)}: the rest must "
+            "be swapped or killed for."
         ]
     if to_free * 2 > reclaimable:
-        return [
-            f"{human_bytes(to_free)} would have to be freed to reach the new high marks, more than half of the "
-            f"{human_bytes(reclaimable)} of page cache and reclaimable slab."
-        ]
+        return [f"{start}, more than half of the {human_bytes(reclaimable)} of page cache and reclaimable slab."]
     return []
 
 
@@ -233,14 +236,27 @@ def _below_new_min(simulation: Simulation, headroom: tuple[ZoneHeadroom, ...]) -
 
 
 def _costly(simulation: Simulation) -> list[str]:
+    """More than the kernel itself would ever hold back: in the min marks, or by whichever setting."""
     machine = simulation.machine
-    total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones) * machine.page_size
-    if total == 0 or simulation.cost_bytes * FIVE_PERCENT <= total:
-        return []
-    return [
-        f"{human_bytes(simulation.cost_bytes)}, {100 * simulation.cost_bytes / total:.0f} % of memory, would be "
-        "withdrawn from ordinary use; the kernel's own choice stays within 5 %."
-    ]
+    size = machine.rules.watermarks.size
+    lowmem = [is_lowmem(zone) for zone in machine.zones]
+    total = sum(zone_size(zone, size) for zone in compress(machine.zones, lowmem))
+    before, after = (
+        sum(state.marks.min_pages for state in compress(states, lowmem))
+        for states in (simulation.before, simulation.after)
+    )
+    if total and after > before and after * FIVE_PERCENT > total:
+        return [
+            f"{100 * after / total:.1f} % of low memory would lie below the min marks, out of reach of ordinary "
+            "allocations; the kernel itself stays within 5 %."
+        ]
+    whole = sum(zone_size(zone, size) for zone in machine.zones) * machine.page_size
+    if whole and simulation.cost_bytes * TEN_PERCENT > whole:
+        return [
+            f"{human_bytes(simulation.cost_bytes)}, {100 * simulation.cost_bytes / whole:.0f} % of memory, would be "
+            "withdrawn from ordinary use."
+        ]
+    return []
 
 
 def _too_low(simulation: Simulation) -> list[str]:

@@ -16,6 +16,7 @@ MAX_FRAMES = 256
 MAX_NOTES = 24
 MAX_RAW = 4000
 _MAX_JOINED = 16 * 1024
+_CONFIRMING = (Slot.CPU, Slot.FRAMES, Slot.MEM_INFO, Slot.NODE, Slot.ZONE)
 _MAX_WRAPS = 40
 
 OOM_KINDS = (ReportKind.OOM, ReportKind.MEMCG_OOM)
@@ -75,7 +76,8 @@ class Builder:
         builder._touch(line)
         if header is not None:
             # Words before the task's name on a line without a prefix may be a title: more lines must follow.
-            builder.confirmed = header.long_comm is None or line.prefixed
+            nameless = header.comm is None and header.kind is ReportKind.PAGE_ALLOCATION_FAILURE
+            builder.confirmed = line.prefixed or not (nameless or header.long_comm is not None)
             builder._slot, builder._text = Slot.HEADER, line.text
             builder._raw.append(line.text[:MAX_RAW])
         return builder
@@ -148,7 +150,7 @@ class Builder:
         self._touch(line)
         self._slot, self._text, self._prefixed, self._wraps = slot, line.text, line.prefixed, 0
         self.has_totals = self.has_totals or slot is Slot.TOTAL
-        self.confirmed = self.confirmed or (self.headed and slot in (Slot.CPU, Slot.FRAMES, Slot.MEM_INFO))
+        self.confirmed = self.confirmed or (self.headed and slot in _CONFIRMING)
         if self.kind is ReportKind.UNRECOGNISED and sum(map(len, self._raw)) < MAX_RAW:
             self._raw.append(line.text[:MAX_RAW])
 

@@ -175,14 +175,14 @@ def _parse_failure(text: str, prefixed: bool) -> Header | None:
     vmalloc = _VMALLOC.search(text)
     if vmalloc is not None and vmalloc.start() > 0:
         return _parse_vmalloc(text, prefixed)
-    if prefixed and text.startswith(_FAILURE[2:]):
+    if text.startswith(_FAILURE[2:]):
         text = f": {text}"
     at = text.find(_FAILURE)
     if at < 0:
         return None
     tail = text[at + len(_FAILURE) :]
     lead = text[:at]
-    if (not lead and not prefixed) or _is_prose(lead, prefixed) or "%" in tail[:40]:
+    if _is_prose(lead, prefixed) or "%" in tail[:40]:
         return None
     if _ORDER.search(tail) is None or _MASK.search(tail) is None:
         return _parse_odd_failure(lead, tail, prefixed)

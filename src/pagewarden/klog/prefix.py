@@ -20,7 +20,9 @@ from pagewarden.klog.types import LogLine
 
 MAX_LINE = 16 * 1024
 
-_QUOTED_PRINTABLE = re.compile(rb"=3D|=20$|=09$|quoted-printable", re.IGNORECASE)
+_QUOTED_PRINTABLE = re.compile(
+    rb"=3D|=20$|=09$|quoted-printable|page allocation failure.{0,400}[^kdt]=\r?$", re.IGNORECASE
+)
 _SOFT_BREAK = re.compile(rb"[^=]=\r?$")
 _ENCODED = re.compile(rb"=3D|=C2=A0|=09|=20(?=$)")
 _DECODED = {b"=3D": b"=", b"=C2=A0": b" ", b"=09": b" ", b"=20": b" "}
@@ -58,7 +60,7 @@ class PrefixReader:
                 return [plain]
         if self._export.owns(raw):
             return self._export.read(number, raw)
-        if b"=" in raw:
+        if b"=" in raw or b"uoted-" in raw:
             raw, waits = self._decode_mail(number, raw)
             if waits:
                 return []

@@ -229,10 +229,12 @@ def _strip_callers(found: Found) -> None:
     vendor = _VENDOR_CALLER.match(found.text)
     if vendor is not None:
         found.take(vendor.end())
-    host = _HOST_TAG.match(found.text, 1) if found.text.startswith(" ") else None
-    if host is not None:
-        found.host = host[1]
-        found.take(host.end())
+    if found.text.startswith(" "):
+        host = _HOST_TAG.match(found.text, 1)
+        tag = host or _TAG.match(found.text, 1)
+        if tag is not None:
+            found.host = host[1] if host is not None else found.host
+            found.take(tag.end())
 
 
 def _strip_digits(found: Found) -> bool:

@@ -84,7 +84,7 @@ def test_files(key: str, value: str, asked: str, writer: Writer, set_by: str | N
 def test_a_file_the_kernel_overruled() -> None:
     setting = judged(MIN_FREE, "67584", line(MIN_FREE, "8192"))
     assert (setting.writer, setting.set_by) == (Writer.HUGE_PAGES, "kernel: khugepaged, for transparent huge pages")
-    assert "asks for 8192; the kernel replaced it" in setting.note
+    assert "asks for 8192; the kernel raised it since" in setting.note
 
 
 def test_command_line() -> None:

@@ -65,7 +65,7 @@ def test_the_twentieth_is_taken_of_what_the_first_marks_leave() -> None:
         (16384, KernelMade.SQUARE_ROOT),
         (16385, None),
         (14745, KernelMade.SQUARE_ROOT),
-        (14744, None),
+        (14653, None),
         (8192, None),
         (0, None),
         (1048576, None),
