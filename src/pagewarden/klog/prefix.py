@@ -21,7 +21,8 @@ from pagewarden.klog.types import LogLine
 MAX_LINE = 16 * 1024
 
 _QUOTED_PRINTABLE = re.compile(
-    rb"=3D|=20$|=09$|quoted-printable|page allocation failure.{0,400}[^kdt]=\r?$", re.IGNORECASE
+    rb"=3D|=20$|=09$|(?i:quoted-printable)|"
+    rb"page allocation failure.{0,400}[^=](?<!nodemask)(?<!cpuset)(?<!mems_allowed)=\r?$"
 )
 _SOFT_BREAK = re.compile(rb"[^=]=\r?$")
 _ENCODED = re.compile(rb"=3D|=C2=A0|=09|=20(?=$)")

@@ -154,6 +154,22 @@ def test_the_banner_gives_the_release_to_reports_without_one() -> None:
     assert "release" not in reports_of(text)[1].missing
 
 
+class TestWithoutTheTask:
+    LINE = "page allocation failure: order:0, mode:0x800(GFP_NOWAIT)\n"
+
+    def test_a_trace_or_a_dump_makes_it_a_report(self) -> None:
+        for more in ("Call Trace:\nwarn_alloc+0xf4/0x190\n", "Node 0 active_anon:120kB inactive_anon:43012kB\n"):
+            report = only_report("There's a panic:\n\n" + self.LINE + more)
+            assert (report.kind, report.comm, report.order, report.gfp_mask) == (FAILURE, None, 0, 0x800)
+            assert "comm" in report.missing
+
+    def test_a_log_prefix_makes_it_a_report(self) -> None:
+        assert only_report("[   12.345678] " + self.LINE).comm is None
+
+    def test_alone_it_is_prose(self) -> None:
+        assert reports_of("I see lots of\n" + self.LINE + "in my log.\n") == []
+
+
 def test_a_reboot_ends_a_report() -> None:
     first, second = reports_of(
         stamped(failure("a") + "Mem-Info:\n", 5000.0)

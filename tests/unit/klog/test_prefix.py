@@ -20,6 +20,8 @@ def read(raw: bytes | str) -> LogLine:
     [
         (f"[ 12.345]{TEXT}", "12.345", 12.345),
         (f"[12345.678901] {TEXT}", "12345.678901", 12345.678901),
+        (f"[12345.678901] kernel: {TEXT}", "12345.678901", 12345.678901),
+        (f"[12345.678901][  T12] kernel: {TEXT}", "12345.678901", 12345.678901),
         (f"[   12.345678,5] {TEXT}", "12.345678", 12.345678),
         (f"[    1.234567@[0]] {TEXT}", "1.234567", 1.234567),
         (f"[    1.234567@1]  {TEXT}", "1.234567", 1.234567),
@@ -209,6 +211,18 @@ def test_quoted_printable_mail() -> None:
         "next one",
     ]
     assert lines[2].number == 3
+
+
+def test_a_soft_break_in_an_opening_line_tells_that_the_mail_is_encoded() -> None:
+    text = "a: page allocation failure: order:0, mode:0x144dc2(GFP_HIGHUSER|__GFP_RET=\nRY_MAYFAIL|__GFP_COMP)"
+    assert [line.text for line in lines_of(text.encode())] == [text.replace("=\n", "")]
+    wrapped = b"a: page allocation failure: order:0, mode:0xd0(GFP_KERNEL), nodemask=\n(null)"
+    assert [line.text for line in lines_of(wrapped)] == wrapped.decode().splitlines()
+
+
+def test_an_encoded_mail_may_say_so_itself() -> None:
+    lines = lines_of(b"Content-Transfer-Encoding: Quoted-Printable\n" + b"x" * 60 + b"=\nrest")
+    assert [line.text for line in lines[1:]] == ["x" * 60 + "rest"]
 
 
 def test_what_a_soft_break_held_back_is_given_at_the_end() -> None:
