@@ -1,6 +1,7 @@
 """`pagewarden explain`."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -9,7 +10,7 @@ from functools import partial
 from pagewarden.cli.common import add_format, print_text
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
-from pagewarden.errors import ExitStatus, UsageError
+from pagewarden.errors import ExitStatus, ReadError, UsageError
 from pagewarden.kernel.version import parse_version
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import read_reports
@@ -39,6 +40,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", metavar="TIME", help="with --journal: from then on (-2d, yesterday, 2026-11-20 08:00)"
     )
+    # Else argparse takes the -2d of "--since -2d" for an option. This parser has none that begins with a digit.
+    parser._negative_number_matcher = re.compile(r"-\d")
     parser.add_argument("--kmsg", action="store_true", help="read the kernel's own buffer, /dev/kmsg")
     parser.add_argument(
         "--all", action="store_true", help="show every report; otherwise repeats are grouped and counted"
@@ -48,22 +51,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read the logs, explain each report, print."""
-    if args.kernel is not None and parse_version(args.kernel) is None:
-        raise UsageError(f"--kernel {args.kernel}: expected a release, for example 2.6.32-358.el6 or 6.1")
+    version = None if args.kernel is None else parse_version(args.kernel)
+    if args.kernel is not None and (version is None or not version.at_least(2, 6)):
+        raise UsageError(f"--kernel {args.kernel}: expected a release from 2.6 on, for example 2.6.32-358.el6 or 6.1")
     if args.since is not None and not args.journal:
         raise UsageError("--since goes with --journal")
     sources = list(_sources(args))
     if not sources:
         raise UsageError("nothing to read: name a FILE, - for standard input, --journal or --kmsg")
-    groups = ((name, group) for name, read in sources for group in _grouped(read(), every=args.all))
+    errors: list[ReadError] = []
+    groups = (
+        (name, group) for name, read in sources for group in _grouped(_until_damage(read(), errors), every=args.all)
+    )
     if args.format == "json":
         _print_json(groups, args.kernel)
     else:
-        _print_text([(name, group, diagnose(group.example, args.kernel)) for name, group in groups])
-    return ExitStatus.DONE
+        rows = [(name, group, diagnose(group.example, args.kernel)) for name, group in groups]
+        if rows or not errors:
+            _print_text(rows)
+    sys.stdout.flush()
+    for error in errors:
+        print(f"pagewarden explain: {error}", file=sys.stderr)
+    return errors[0].exit_status if errors else ExitStatus.DONE
 
 
 Read = Callable[[], Iterable[Report]]
+
+
+def _until_damage(reports: Iterable[Report], errors: list[ReadError]) -> Iterator[Report]:
+    """Give what can be read: a log that is cut off or missing takes nothing away from the others."""
+    try:
+        yield from reports
+    except ReadError as error:
+        errors.append(error)
 
 
 def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Read]]:

@@ -6,25 +6,8 @@ from enum import StrEnum
 from pagewarden.diagnose.callers import Caller
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.replay import Replay
+from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import Report
-
-
-class Cause(StrEnum):
-    """Why a request was refused (the words of the JSON contract)."""
-
-    ATOMIC_RESERVE_EXHAUSTED = "atomic-reserve-exhausted"
-    FRAGMENTED = "fragmented"
-    LOWMEM_RESERVE = "lowmem-reserve"
-    ZONE_RESTRICTED = "zone-restricted"
-    NODE_RESTRICTED = "node-restricted"
-    RESERVED_FOR_OTHERS = "reserved-for-others"
-    MEMORY_EXHAUSTED = "memory-exhausted"
-    RECLAIM_TOO_SLOW = "reclaim-too-slow"
-    REQUEST_TOO_LARGE = "request-too-large"
-    MEMCG_LIMIT = "memcg-limit"
-    ADDRESS_SPACE = "address-space"
-    RECOVERED = "recovered"
-    INCOMPLETE = "incomplete"
 
 
 class Harm(StrEnum):

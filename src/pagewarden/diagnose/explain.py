@@ -1,7 +1,7 @@
 """One report, explained: cause, harm and remedies, and a paragraph an administrator can forward."""
 
 from pagewarden.diagnose.callers import Caller, Work, identify_caller
-from pagewarden.diagnose.diagnosis import Cause, Diagnosis, Harm, Judgement
+from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Judgement
 from pagewarden.diagnose.judge import judge
 from pagewarden.diagnose.known_fixes import known_fixes
 from pagewarden.diagnose.min_free import (
@@ -13,6 +13,7 @@ from pagewarden.diagnose.min_free import (
 )
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
+from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
 from pagewarden.klog.types import Report, ReportKind

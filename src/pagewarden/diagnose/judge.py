@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from pagewarden.diagnose.diagnosis import Cause, Judgement
+from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
 from pagewarden.units import human_bytes, kb_to_pages

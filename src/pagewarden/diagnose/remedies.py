@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from pagewarden.diagnose.callers import Caller, Work
-from pagewarden.diagnose.diagnosis import Cause, Harm, Judgement, Remedy
+from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
+from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import Report, ReportKind
 
 MIN_FREE = "vm.min_free_kbytes"

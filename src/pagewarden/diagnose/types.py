@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 
 class FindingCause(StrEnum):
-    """Every cause a finding can have: what is wrong on a machine, and why a request was refused."""
+    """What can be found on a machine, beside the causes of refused requests (`diagnosis.Cause`)."""
 
     BELOW_KERNEL_DEFAULT = "below-kernel-default"
     TOO_HIGH = "too-high"
@@ -37,6 +37,11 @@ class FindingCause(StrEnum):
     EVIDENCE_OUTDATED = "evidence-outdated"
     MODEL_MISFIT = "model-misfit"
     FOREIGN_SETTING = "foreign-setting"
+
+
+class Cause(StrEnum):
+    """Why a request was refused (the words of the JSON contract)."""
+
     ATOMIC_RESERVE_EXHAUSTED = "atomic-reserve-exhausted"
     FRAGMENTED = "fragmented"
     LOWMEM_RESERVE = "lowmem-reserve"

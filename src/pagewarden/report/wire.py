@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
 from pagewarden.diagnose.settings import Setting
-from pagewarden.diagnose.types import Evidence, Finding, FindingCause
+from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause
 from pagewarden.kernel.fit import Difference, Fit
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import Projection
@@ -156,7 +156,7 @@ class AdviceRecommendation(Document):
     current: str
     recommended: str
     reason: str
-    cause: FindingCause
+    cause: FindingCause | Cause
     evidence: list[AdviceEvidence]
     effect: SimulationDocument | None
     cost_bytes: int
@@ -171,7 +171,7 @@ class AdviceRecommendation(Document):
 class AdviceFinding(Document):
     """A named cause."""
 
-    cause: FindingCause
+    cause: FindingCause | Cause
     severity: Literal["info", "notice", "warning", "critical"]
     text: str
     evidence: list[AdviceEvidence]
@@ -315,6 +315,10 @@ def advice_document(advice: Advice) -> AdviceDocument:
     )
 
 
+def _cause(text: str) -> FindingCause | Cause:
+    return Cause(text) if text in set(Cause) else FindingCause(text)
+
+
 def _number_or_text(value: str | None) -> int | str | None:
     return int(value) if value is not None and value.isdigit() else value
 
@@ -325,7 +329,7 @@ def _recommendation(recommendation: Recommendation) -> AdviceRecommendation:
         current=recommendation.current,
         recommended=recommendation.recommended,
         reason=recommendation.reason,
-        cause=FindingCause(recommendation.cause),
+        cause=_cause(recommendation.cause),
         evidence=_evidence(recommendation.evidence),
         effect=_effect(recommendation.effect),
         cost_bytes=recommendation.cost_bytes,
@@ -348,7 +352,7 @@ def _evidence(evidence: Iterable[Evidence]) -> list[AdviceEvidence]:
 
 def _finding(finding: Finding) -> AdviceFinding:
     return AdviceFinding(
-        cause=FindingCause(finding.cause),
+        cause=_cause(finding.cause),
         severity=finding.severity.value,
         text=finding.text,
         evidence=_evidence(finding.evidence),

@@ -4,8 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pagewarden.diagnose.diagnosis import Cause, Diagnosis, Remedy
+from pagewarden.diagnose.diagnosis import Diagnosis, Remedy
 from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import ReportGroup, ReportKind
 from pagewarden.report.wire import Document
 

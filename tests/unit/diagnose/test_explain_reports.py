@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from tests.conftest import CORPUS
 
-from pagewarden.diagnose.diagnosis import Cause, Diagnosis, Harm
+from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.sources import reports_in
 
