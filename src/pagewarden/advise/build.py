@@ -2,11 +2,11 @@
 
 from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
-from pagewarden.diagnose.settings import Setting, Writer, settings_of
+from pagewarden.diagnose.settings import Setting, assigned, settings_of
 from pagewarden.diagnose.types import Evidence
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.simulate import Write
-from pagewarden.procfs.types import Snapshot
+from pagewarden.procfs.types import Snapshot, SysctlAssignment
 
 AGAINST_PERCENT = 10
 """A proposal this close to the value in force is not made."""
@@ -42,15 +42,15 @@ def recommend_value(
         confidence=Level.HIGH if certain else Level.MEDIUM,
         auto=False,
         reference=f"docs/settings/{key.partition('.')[2]}.md",
-        keep=_keep(setting, key, value),
+        keep=_keep(setting, assigned(snapshot, key), key, value),
     )
 
 
-def _keep(setting: Setting | None, key: str, value: str) -> str:
+def _keep(setting: Setting | None, entry: SysctlAssignment | None, key: str, value: str) -> str:
     """Say how the change outlives a reboot: change the line that sets it, or add one, or take one out."""
     own = setting is not None and setting.kernel_default == value
-    if setting is not None and setting.writer in (Writer.FILE, Writer.COMMAND_LINE):
-        place = f"{setting.set_by}" if setting.writer is Writer.FILE else "the kernel command line"
+    if entry is not None:
+        place = f"{entry.source}:{entry.line_number}" if entry.line_number else f"the {entry.source}"
         return f"take it out of {place}: the kernel chooses this value by itself" if own else f"change it in {place}"
     if own:
         return "nothing: the kernel chooses this value by itself at boot, unless something writes another"

@@ -343,3 +343,50 @@ def test_no_sentence_is_torn_by_the_source() -> None:
         advice = advice_on(found)
         texts = [f.text for f in advice.findings] + [r.reason for r in advice.recommendations]
         assert all("  " not in text and text.endswith((".", ")")) for text in texts), texts
+
+
+@pytest.mark.parametrize(
+    ("cache_kb", "cause", "severity"),
+    [
+        (8_000_000, "reclaim-too-slow", Severity.WARNING),
+        (100_000, "memory-exhausted", Severity.CRITICAL),
+        (None, "reclaim-too-slow", Severity.WARNING),
+    ],
+)
+def test_a_full_machine_is_said(cache_kb: int | None, cause: str, severity: Severity) -> None:
+    full = {"MemFree": 0, "Active(file)": cache_kb, "Inactive(file)": 0} if cache_kb is not None else None
+    advice = advice_on(box(free_percent=0, meminfo_kb=full))
+    assert found_as(advice, cause).severity is severity
+    assert advice.recommendations == ()
+
+
+def test_tiny_zones_do_not_make_a_machine_full() -> None:
+    found = box()
+    nodes = tuple(
+        replace(n, zones=tuple(replace(z, free_pages=0) if z.name == "DMA" else z for z in n.zones))
+        for n in found.nodes
+    )
+    assert advice_on(replace(found, nodes=nodes)).quiet
+
+
+@pytest.mark.parametrize(
+    ("asked", "line_number", "keep"),
+    [
+        (None, 0, 'put "vm.min_free_kbytes = 16384" into a file in /etc/sysctl.d'),
+        ("8192", 7, "change it in /etc/sysctl.d/1.conf:7"),
+        ("8192", 0, "change it in the kernel command line"),
+        ("9000", 7, "change it in /etc/sysctl.d/1.conf:7"),
+    ],
+)
+def test_how_to_keep_a_change(asked: str | None, line_number: int, keep: str) -> None:
+    source = "/etc/sysctl.d/1.conf" if line_number else "kernel command line"
+    lines = () if asked is None else (SysctlAssignment("vm.min_free_kbytes", asked, source, line_number),)
+    assert only(advice_on(box(8192, assignments=lines))).keep == keep
+
+
+def test_what_the_kernel_chooses_by_itself_needs_no_file() -> None:
+    assert only(advice_on(box(8192, huge="never"))).keep.startswith("nothing: the kernel chooses this value by itself")
+    lines = (SysctlAssignment("vm.min_free_kbytes", "8192", "/etc/sysctl.d/1.conf", 7),)
+    assert only(advice_on(box(8192, huge="never", assignments=lines))).keep.startswith(
+        "take it out of /etc/sysctl.d/1.conf:7"
+    )
