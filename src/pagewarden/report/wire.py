@@ -24,7 +24,7 @@ Pages = Annotated[int, Field(description="pages")]
 class Document(BaseModel):
     """Base of all documents: nothing unknown passes, nothing changes after it was made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 class StatusZone(Document):
