@@ -126,8 +126,8 @@ def _dump(era: Era, rng: random.Random) -> Iterator[str]:
     else:
         yield f"Active:{rng.randrange(1 << 18)} inactive:{rng.randrange(1 << 18)} dirty:1 free:{rng.randrange(4096)}"
     if era.version >= (4, 8, 0):
-        for node in sorted({zone[0] or 0 for zone in era.zones}):
-            yield f"Node {node} active_anon:8040kB inactive_anon:205480kB active_file:92760kB all_unreclaimable? no"
+        for number in sorted({zone[0] or 0 for zone in era.zones}):
+            yield f"Node {number} active_anon:8040kB inactive_anon:205480kB active_file:92760kB all_unreclaimable? no"
     lowmem = sum(size for _, name, size, _ in era.zones if name != "HighMem")
     minimum = rng.choice((1024, 2038, 8192, 67584)) // era.page_kb
     lists = []

@@ -82,6 +82,9 @@ def _size_kb(zone: ZoneReplay) -> int | None:
 
 def _by_zones(report: Report, replay: Replay) -> Judgement:
     usable = [zone for zone in replay.zones if zone.usable]
+    doubtful = [zone for zone in replay.zones if zone.usable is None]
+    if not usable and doubtful:
+        return Judgement(Cause.INCOMPLETE, False, (f"No verdict: {_doubts(doubtful)}.",))
     if not usable:
         return _nothing_eligible(report, replay)
     weighty = [zone for zone in usable if not _is_tiny_reserved(zone, usable)]
@@ -161,10 +164,12 @@ def _undecided(
     refused = [zone for zone in weighty if zone.verdict in REFUSED]
     if refused and not enough:
         judgement = _refused(report, replay, refused)
-        doubt = "; ".join(f"{zone.name}: {zone.reason}" for zone in unknown)
-        return Judgement(judgement.cause, True, (*judgement.because, f"Not decided for {doubt}."))
-    doubts = "; ".join(f"{zone.name}: {zone.reason}" for zone in unknown)
-    return Judgement(Cause.INCOMPLETE, False, (f"No verdict: {doubts}.",))
+        return Judgement(judgement.cause, True, (*judgement.because, f"Not decided for {_doubts(unknown)}."))
+    return Judgement(Cause.INCOMPLETE, False, (f"No verdict: {_doubts(unknown)}.",))
+
+
+def _doubts(zones: Sequence[ZoneReplay]) -> str:
+    return "; ".join(f"{zone.name}: {zone.reason}" for zone in zones)
 
 
 def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
