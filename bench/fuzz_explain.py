@@ -22,9 +22,10 @@ from types import FrameType
 from bench.made_reports import ERAS, dmesg, make_report
 from rich.console import Console
 
-from pagewarden.diagnose.diagnosis import Cause, Diagnosis
+from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.kernel.allocation_rules import FastPath, allocation_rules
 from pagewarden.klog.repeats import group_repeats

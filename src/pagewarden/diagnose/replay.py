@@ -160,17 +160,20 @@ def _replay_zone(
     if dump.free_kb is None or dump.min_kb is None:
         return ZoneReplay(dump, True, Verdict.UNKNOWN, None, "its free: line is not in the report")
     reserves = {_reserve(report, dump, flags.zone, layout, rules) for layout in possible}
-    if None in reserves or len(eligible) > 1:
-        return ZoneReplay(dump, None if len(eligible) > 1 else True, Verdict.UNKNOWN, None, _NO_RESERVE)
+    if len(eligible) > 1:
+        return ZoneReplay(dump, None, Verdict.UNKNOWN, None, _NO_LAYOUT)
+    if None in reserves:
+        return ZoneReplay(dump, True, Verdict.UNKNOWN, None, _NO_RESERVE)
     request = alloc_request(report, order, flags)
     state = zone_state(dump, page_size, rules, _boost_ranges(report, page_size, rules).get((dump.node, dump.zone)))
     checks = [check_zone(state, request, rules, reserve) for reserve in sorted(r for r in reserves if r is not None)]
     if len({check.verdict for check in checks}) > 1:
-        return ZoneReplay(dump, True, Verdict.UNKNOWN, checks[0], "which zones this kernel has cannot be told")
+        return ZoneReplay(dump, True, Verdict.UNKNOWN, checks[0], _NO_LAYOUT)
     return ZoneReplay(dump, True, checks[0].verdict, checks[0], checks[0].reason)
 
 
 _NO_RESERVE = "its lowmem_reserve is not in the report"
+_NO_LAYOUT = "which zones this kernel has cannot be told"
 
 
 def is_empty(dump: ZoneDump) -> bool:

@@ -3,8 +3,8 @@
 import pytest
 from bench.fuzz_explain import examine, own_seeds, run
 
-from pagewarden.diagnose.diagnosis import Cause
 from pagewarden.diagnose.explain import diagnose
+from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.sources import reports_in
 

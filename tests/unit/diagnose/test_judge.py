@@ -1,0 +1,197 @@
+"""From replayed zones to the cause: every cause, what it rests on, and its neighbours."""
+
+from typing import Any
+
+import pytest
+from tests.unit.diagnose.reports import blocks, failure, modern, recent, trace, zone
+
+from pagewarden.diagnose.diagnosis import Diagnosis, Harm
+from pagewarden.diagnose.explain import diagnose
+from pagewarden.diagnose.types import Cause
+from pagewarden.klog.types import Memcg, Report, ReportKind, Victim
+
+NOTHING_LEFT = {"active_file": 100, "inactive_file": 100, "slab_reclaimable": 100}
+PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
+BIG = 300_000
+SINGLES = blocks(900)
+
+
+def cause(report: Report) -> tuple[str, bool]:
+    found = diagnose(report).judgement
+    return str(found.cause), found.inferred
+
+
+def normal(free: int, minimum: int = 1000, **more: Any) -> Any:
+    return modern("Normal", free, minimum, (0, 0, 0, 0), BIG, **more)
+
+
+def dma(free: int = 3900, reserve: int = 2000) -> Any:
+    return modern("DMA", free, 10, (0, reserve, reserve, reserve), 3976)
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        # A caller that cannot sleep, below even its part.
+        (recent(normal(374)), ("atomic-reserve-exhausted", False)),
+        (recent(normal(374), dma()), ("recovered", False)),  # DMA has room beyond its reserve
+        (recent(normal(374), dma(1900)), ("atomic-reserve-exhausted", False)),  # DMA, tiny, is held by its reserve
+        (recent(normal(380)), ("recovered", False)),
+        # One that can.
+        (recent(normal(900), names="GFP_KERNEL"), ("memory-exhausted", False)),
+        (recent(normal(900), names="GFP_KERNEL", counters_pages=PLENTY_LEFT), ("reclaim-too-slow", True)),
+        (recent(normal(900), names="GFP_KERNEL", counters_pages={}), ("memory-exhausted", True)),
+        # Pages enough, and no block.
+        (recent(normal(2000, free_blocks=blocks(2000, letters="U")), order=2), ("fragmented", False)),
+        (recent(normal(2000, free_blocks=None), order=2), ("fragmented", True)),
+        (
+            recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2, names="GFP_KERNEL"),
+            ("reserved-for-others", False),
+        ),
+        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2), ("recovered", False)),
+        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="C")), order=2), ("reserved-for-others", False)),
+        # Room only in what is set aside.
+        (recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
+        (recent(normal(1400, reserved_highatomic_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
+        # The only zone with room keeps it, and it is no tiny one.
+        (
+            recent(modern("DMA32", 5000, 1000, (0, 9000, 9000), BIG), modern("Normal", 9, 0, (0, 0, 0), 0)),
+            ("lowmem-reserve", False),
+        ),
+        # The mask bars the zones with room.
+        (
+            recent(
+                modern("DMA32", 100, 1000, (0, 0, 9000), BIG),
+                modern("Normal", 90_000, 1000, (0, 0, 0), BIG),
+                names="GFP_KERNEL|GFP_DMA32",
+            ),
+            ("zone-restricted", False),
+        ),
+        (recent(normal(90_000), names="GFP_KERNEL|GFP_DMA"), ("incomplete", False)),  # DMA may be built in or not
+        # The nodes.
+        (
+            recent(normal(100), normal(90_000, node=1), names="GFP_KERNEL", nodemask="0"),
+            ("node-restricted", False),
+        ),
+        (
+            recent(normal(90_000), kind=ReportKind.OOM, names="GFP_KERNEL", constraint="CONSTRAINT_CPUSET"),
+            ("node-restricted", True),
+        ),
+        # Beyond every list, and beyond every zone.
+        (recent(normal(2000, free_blocks=blocks(2000, letters="U")), order=11), ("request-too-large", False)),
+        (recent(modern("Normal", 200, 9, (0, 0), 500), order=9), ("request-too-large", False)),
+        # What is not of zones at all.
+        (recent(kind=ReportKind.MEMCG_OOM, memcg=Memcg(limited="/a")), ("memcg-limit", False)),
+        (recent(kind=ReportKind.VMALLOC_FAILURE, address_space=True), ("address-space", False)),
+        (recent(kind=ReportKind.MEMORY_DUMP, gfp_names=None), ("incomplete", False)),
+        (recent(), ("incomplete", False)),
+        (failure(gfp_mask=None), ("incomplete", False)),
+        (recent(kind=ReportKind.NOMMU_FAILURE, request_bytes=1 << 20, order=None), ("fragmented", True)),
+        # kswapd, which may use everything, and there is nothing: a single page is no matter of fragmentation.
+        (
+            recent(normal(71, free_blocks=blocks(0)), comm="kswapd0", names="GFP_KERNEL|__GFP_MEMALLOC"),
+            ("memory-exhausted", False),
+        ),
+    ],
+)
+def test_causes(report: Report, expected: tuple[str, bool]) -> None:
+    assert cause(report) == expected, diagnose(report).explanation
+
+
+def test_every_cause_is_among_them() -> None:
+    reached = {case[1][0] for mark in test_causes.pytestmark for case in mark.args[1]}  # type: ignore[attr-defined]
+    assert reached == {str(each) for each in Cause}
+
+
+def test_a_tiny_zone_held_by_its_reserve_never_makes_the_cause() -> None:
+    zones = (zone("DMA", 3900, 10, (0, 5000, 5000), 3976), zone("Normal", 100, 1000, (0, 0, 0), BIG))
+    assert cause(failure(*zones)) == ("atomic-reserve-exhausted", False)
+
+
+def test_the_only_zone_is_not_left_out_for_being_tiny() -> None:
+    small = failure(zone("DMA", 20, 100, (0, 0, 0), 4000), zone("Normal", 0, 0, (0, 0, 0), 0))
+    assert cause(small) == ("atomic-reserve-exhausted", False)
+
+
+@pytest.mark.parametrize("order", [None, 0])
+def test_an_oom_that_does_not_print_its_order(order: int | None) -> None:
+    low = zone("DMA", 1631, 300, (0, 0, 0), 4096, free_blocks=blocks(411, 252, 113, 27, 1, 1))
+    oom = failure(low, kind=ReportKind.OOM, order=order, gfp_mask=0x2D0, release=None, victims=(Victim(7, "smbd"),))
+    found = diagnose(oom)
+    assert found.judgement.cause is (Cause.FRAGMENTED if order is None else Cause.RECOVERED)
+    assert ("above 5" in found.explanation) is (order is None)
+
+
+def test_reclaim_is_slow_only_where_there_was_much_to_reclaim() -> None:
+    def found(pages: int) -> str:
+        counters = {"active_file": pages, "inactive_file": 0, "slab_reclaimable": 0}
+        return cause(recent(normal(900), names="GFP_KERNEL", counters_pages=counters))[0]
+
+    assert found(BIG // 5) == "memory-exhausted"
+    assert found(BIG // 5 + 1) == "reclaim-too-slow"
+
+
+# Harm
+
+
+def diagnosed(kind: ReportKind, *functions: str, **more: Any) -> Diagnosis:
+    return diagnose(recent(normal(374), kind=kind, trace=trace(*functions), **more))
+
+
+@pytest.mark.parametrize(
+    ("kind", "functions", "harm"),
+    [
+        (ReportKind.PAGE_ALLOCATION_FAILURE, ("net_rx_action",), Harm.DEGRADED),
+        (ReportKind.PAGE_ALLOCATION_FAILURE, ("dev_queue_xmit",), Harm.DEGRADED),
+        (ReportKind.PAGE_ALLOCATION_FAILURE, ("tcp_v4_syn_recv_sock", "netif_receive_skb"), Harm.DEGRADED),
+        (ReportKind.PAGE_ALLOCATION_FAILURE, ("do_huge_pmd_anonymous_page",), Harm.DEGRADED),
+        (ReportKind.PAGE_ALLOCATION_FAILURE, ("copy_process",), Harm.FAILED),
+        (ReportKind.PAGE_ALLOCATION_FAILURE, (), Harm.FAILED),
+        (ReportKind.OOM, ("net_rx_action",), Harm.KILLED),
+        (ReportKind.MEMCG_OOM, (), Harm.KILLED),
+        (ReportKind.ALLOCATION_STALL, (), Harm.DEGRADED),
+        (ReportKind.DEADLOCK_WARNING, (), Harm.DEGRADED),
+        (ReportKind.VMALLOC_FAILURE, (), Harm.FAILED),
+        (ReportKind.MEMORY_DUMP, (), Harm.NONE),
+        (ReportKind.UNRECOGNISED, (), Harm.NONE),
+    ],
+)
+def test_harm(kind: ReportKind, functions: tuple[str, ...], harm: Harm) -> None:
+    assert diagnosed(kind, *functions).harm is harm
+
+
+# The paragraph
+
+
+def test_the_process_named_is_not_blamed() -> None:
+    text = diagnosed(ReportKind.PAGE_ALLOCATION_FAILURE, "net_rx_action").explanation
+    assert "the task running was swapper, which says where it happened, not why" in text
+    assert "no outage unless" in text
+
+
+def test_a_victim_that_did_not_ask_is_called_one() -> None:
+    def text(comm: str | None) -> str:
+        return diagnosed(ReportKind.OOM, victims=(Victim(77, comm),)).explanation
+
+    assert "java (process 77) was killed, not the task that asked." in text("java")
+    assert "swapper (process 77) was killed." in text("swapper")
+    assert "Process 77 was killed." in text(None)
+    assert "not in the log" in diagnosed(ReportKind.OOM).explanation
+
+
+def test_what_was_inferred_is_said_to_be() -> None:
+    inferred = diagnose(recent(normal(2000, free_blocks=None), order=2))
+    assert "This is inferred" in inferred.explanation
+    assert "This is inferred" not in diagnose(recent(normal(374))).explanation
+
+
+def test_an_unknown_release_is_said() -> None:
+    unknown = diagnose(failure(zone("Normal", 10, 1000, (0, 0, 0), BIG), release=None))
+    assert "The kernel release is not in the log; the rules of" in unknown.explanation
+
+
+def test_above_the_costly_order_nobody_is_killed() -> None:
+    listed = blocks(2000, letters="U")
+    for order, said in ((3, False), (4, True)):
+        text = diagnose(recent(normal(2000, free_blocks=listed), order=order, names="GFP_KERNEL")).explanation
+        assert ("Nobody was killed" in text) is said
