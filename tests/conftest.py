@@ -4,6 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of the code; how many examples is a matter of the suite's length.
+settings.register_profile("pagewarden", deadline=None, max_examples=60)
+settings.load_profile("pagewarden")
 
 PROJECT = Path(__file__).parents[1]
 DATA = PROJECT / "tests" / "data"

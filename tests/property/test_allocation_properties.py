@@ -84,7 +84,7 @@ def cannot_wrap(case: Case) -> None:
 
 
 @given(cases())
-@settings(max_examples=250)
+@settings(max_examples=100)
 def test_the_number_required_is_exact(case: Case) -> None:
     cannot_wrap(case)
     found = run(case)
@@ -96,7 +96,7 @@ def test_the_number_required_is_exact(case: Case) -> None:
 
 
 @given(cases(), st.integers(0, 6), st.integers(1, 2000), st.booleans())
-@settings(max_examples=250)
+@settings(max_examples=100)
 def test_no_request_is_refused_for_more_free_memory(case: Case, order: int, more: int, in_blocks: bool) -> None:
     cannot_wrap(case)
     state = case[0]
