@@ -42,7 +42,7 @@ def _el6_text(version: KernelVersion | None) -> str:
     if version is None:
         return f"If this is Red Hat 6: {known}."
     if _el6_build(version) < 358:
-        return f"{known[0].upper()}{known[1:]}: update the kernel."
+        return f"{known[0].upper()}{known[1:]}."
     return f"{known[0].upper()}{known[1:]}; this kernel has that change already, a later one has more of the kind."
 
 

@@ -111,14 +111,7 @@ def _fragmented(case: Case) -> list[Remedy]:
         )
     if case.caller.work is Work.NETWORK_RECEIVE and order:
         found.append(Remedy("lower the MTU", "action:mtu", None, "frames that fit a page need no larger piece"))
-    found.append(
-        Remedy(
-            "compact memory before the work that needs it",
-            "action:compact-memory",
-            None,
-            "writing 1 to /proc/sys/vm/compact_memory moves pages together; it helps for a while (2.6.35 and later)",
-        )
-    )
+    found.append(_compaction(case))
     found.append(
         Remedy(
             f"do not expect much of {MIN_FREE}",
@@ -128,6 +121,15 @@ def _fragmented(case: Case) -> list[Remedy]:
         )
     )
     return found
+
+
+def _compaction(case: Case) -> Remedy:
+    version = case.replay.version if case.replay.known else None
+    if version is not None and not version.at_least(2, 6, 35) and version.vendor != "el6":
+        why = "this kernel cannot move pages together; since 2.6.35 kernels do for requests like this one"
+        return Remedy("update the kernel", "action:kernel-upgrade", None, why)
+    why = "writing 1 to /proc/sys/vm/compact_memory moves pages together; it helps for a while (2.6.35 and later)"
+    return Remedy("compact memory before the work that needs it", "action:compact-memory", None, why)
 
 
 def _who(caller: Caller) -> str:

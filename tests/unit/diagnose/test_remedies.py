@@ -93,6 +93,17 @@ def test_a_large_order_is_the_habit_of_its_caller() -> None:
     assert "16 contiguous pages is a habit of xs_setup_xprt [sunrpc]" in first.why
 
 
+@pytest.mark.parametrize(
+    ("release", "compacts"),
+    [("2.6.34", False), ("2.6.35", True), ("2.6.32-279.el6.x86_64", True), ("2.6.32-41-server", False), (None, True)],
+)
+def test_kernels_that_cannot_compact_are_not_told_to(release: str | None, compacts: bool) -> None:
+    low = zone("Normal", 2000, 1000, (0, 0, 0), BIG)
+    found = diagnose(failure(low, release=release, order=3, gfp_mask=0xD0))
+    assert found.judgement.cause is Cause.FRAGMENTED
+    assert ("action:compact-memory" in keys(found)) is compacts
+
+
 def test_jumbo_frames() -> None:
     report = recent(normal(2000), order=2, trace=trace("igb_alloc_rx_buffers [igb]", "net_rx_action"))
     assert "action:mtu" in keys(diagnose(report))
