@@ -42,6 +42,7 @@ _ORDER = re.compile(r"(?<!page )\border[:=] ?(-?\d{1,20})(?=[\s,]|$)")
 _PAGE_ORDER = re.compile(r"\bpage order (\d{1,20}),")
 _MASK = re.compile(r"\b(?:mode:|gfp_mask=) ?(?:0x)?([0-9a-f]{1,17})(?:\(([^()]{0,1024})(\))?)?(?=[\s,]|$)")
 _NODEMASK = re.compile(r"\bnodemask=(\(null\)|[\d,-]*\d)(?=[\s,]|$)")
+_NODES = re.compile(r"(?:\(null\)|[\d,-]{1,64})(?:,|$)")
 _CPUSET = re.compile(r"\bcpuset=(.{0,512}?),? ?mems_allowed=([\d,-]*)")
 _SCORE = re.compile(r"\b(?:oom_score_adj|oom_adj|oomkilladj)=(-?\d{1,6})(?=[\s,]|$)")
 _SCORE_NEW = re.compile(r"\boom_score_adj=(-?\d{1,6})(?=[\s,]|$)")
@@ -67,7 +68,8 @@ _FIELD_START = re.compile(
 )
 _LEAD_LOST = re.compile(
     r"(?:^|\W)(?:invoked|invoked oom-killer:|vmalloc:?|vmalloc: allocation)$|: page(?: alloc\w{0,6})?$|"
-    r": page allocation failure[.:]?$|: page allocation stalls(?: for(?: \d{1,12}ms,?)?)?$"
+    r": page allocation failure[.:]?$|: page allocation stalls(?: for(?: \d{1,12}ms,?)?)?$|"
+    r"[:)] possible memory(?: allocation(?: deadlock(?: size(?: \d{1,20})?)?(?: in(?: \w{1,64})?)?)?)?$"
 )
 
 
@@ -146,8 +148,15 @@ def wraps_before(text: str) -> bool:
     return _LEAD_LOST.search(text) is not None
 
 
+def is_task_name(text: str) -> bool:
+    """Whether a line is only a task's name and a colon: the kernel prints these apart from the rest of the line."""
+    return text.endswith(":") and 1 < len(text.encode()) <= COMM_BYTES + 1
+
+
 def continues_header(pending: str, text: str, prefixed: bool) -> bool:
     """Whether `text` is more of the wrapped opening line `pending`."""
+    if pending.endswith("nodemask=") and _NODES.match(text):
+        return True
     if _FIELD_START.match(text):
         return not prefixed or text.startswith(",")
     if prefixed:

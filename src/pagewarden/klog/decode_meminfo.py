@@ -20,7 +20,9 @@ _MAX_ORDERS = 24
 _PAGE_KB = frozenset({4, 8, 16, 32, 64, 256})
 
 _ZONE = re.compile(r"^(?:Node (\d{1,5}),? )?([A-Za-z]\w{1,19}) free: ?\d")
-_ZONE_LOST_START = re.compile(r"^(?:Node \d{1,5}|(?:Node \d{1,5} )?(?:DMA|DMA32|Normal|HighMem|Movable|Device))$")
+_ZONE_LOST_START = re.compile(r"^(?:Node \d{1,5}|(?:Node \d{1,5} )?(?:DMA|DMA32|Normal|HighMem|Movable|Device):?)$")
+_ONLY_NODE = re.compile(r"^Node \d{1,5}$")
+_PIECE = re.compile(r"^(?=.)(?:(?:\d{1,20}\*\d{1,12}kB|\([A-Z]{1,8}\))(?: |$)){0,40}(?:= \d{1,25}kB)?$")
 _NODE = re.compile(r"^Node (\d{1,5}) (?:active_anon|active|inactive_anon|active_file):\d{1,20} ?kB")
 _VALUE = re.compile(r"([a-z_]{1,32}(?:\((?:anon|file)\))?) ?: ?(\d{1,25}) ?[kK] ?B(?=[\s]|$)")
 _SCANNED = re.compile(r"\bpages_scanned: ?(\d{1,25})(?=\s|$)")
@@ -222,6 +224,18 @@ def is_other_meminfo(text: str) -> bool:
 def is_lost_start(text: str) -> bool:
     """Whether a zone's line was wrapped right after the zone's name."""
     return _ZONE_LOST_START.match(text) is not None
+
+
+def starts_apart(before: str, text: str) -> bool:
+    """Whether `before` is the start of the zone's line or list `text`, printed by the kernel as a piece of its own."""
+    if _ONLY_NODE.match(before) is not None:
+        return zone_key(text) is not None or list_key(text) is not None or is_lost_start(text)
+    return before.endswith(":") and is_lost_start(before) and _PIECE.match(text) is not None
+
+
+def add_piece(pending: str, text: str) -> str | None:
+    """Join a free list with its next piece; None where `text` is not that."""
+    return f"{pending} {text}" if _PIECE.match(text) and not _TOTAL.search(pending) else None
 
 
 _MORE_VALUES = re.compile(

@@ -66,6 +66,8 @@ class Grouper:
             self._open.expire(line)
             self._start(header, line)
             return self._drain()
+        if previous is not None and decode_meminfo.starts_apart(previous.text, line.text):
+            line = replace(line, text=f"{previous.text} {line.text}")
         slot = classify(line.text)
         if slot is Slot.BLANK:
             return []
@@ -89,7 +91,8 @@ class Grouper:
         if near and builder is not None and same_caller(builder, line) and builder.extend(line):
             self._taken(builder, line)
             return
-        if previous is not None and not line.prefixed and decode_meminfo.is_lost_start(previous.text):
+        wrapped = previous is not None and not line.prefixed and decode_meminfo.is_lost_start(previous.text)
+        if previous is not None and (wrapped or decode_meminfo.starts_apart(previous.text, line.text)):
             whole = replace(previous, text=f"{previous.text} {line.text}")
             slot = classify(whole.text)
             if slot in DUMP_SLOTS:
@@ -268,9 +271,12 @@ def group_lines(lines: Iterable[LogLine]) -> Iterator[Report]:
 
 def _rejoin_header(previous: LogLine | None, line: LogLine, header: Header | None) -> tuple[Header, LogLine] | None:
     """An opening line that was wrapped inside the words by which it is known, put together again."""
-    if previous is None or not line.text or (line.prefixed and previous.prefixed) or line.number - previous.number > 2:
+    if previous is None or not line.text or line.number - previous.number > 2:
         return None
-    if (header is not None and header.comm is not None) or not decode_header.wraps_before(previous.text):
+    piece = previous.prefixed and line.caller_id == previous.caller_id and decode_header.is_task_name(previous.text)
+    if (header is not None and header.comm is not None) or not (piece or decode_header.wraps_before(previous.text)):
+        return None
+    if line.prefixed and previous.prefixed and not piece:
         return None
     whole = decode_header.join_wrapped(previous.text, line.text)
     again = decode_header.parse_header(whole, True)

@@ -21,9 +21,10 @@ from pagewarden.klog.types import LogLine
 MAX_LINE = 16 * 1024
 
 _QUOTED_PRINTABLE = re.compile(
-    rb"=3D|=20$|=09$|(?i:quoted-printable)|"
+    rb"=3D|=20$|=09$|=0A=\r?$|(?i:quoted-printable)|"
     rb"page allocation failure.{0,400}[^=](?<!nodemask)(?<!cpuset)(?<!mems_allowed)=\r?$"
 )
+_ENCODED_END = re.compile(rb"(?:=0D)?=0A=\r?$")
 _SOFT_BREAK = re.compile(rb"[^=]=\r?$")
 _ENCODED = re.compile(rb"=3D|=C2=A0|=09|=20(?=$)")
 _DECODED = {b"=3D": b"=", b"=C2=A0": b" ", b"=09": b" ", b"=20": b" "}
@@ -101,6 +102,7 @@ class PrefixReader:
             self._encoded = True
         if not self._encoded:
             return raw, False
+        raw = _ENCODED_END.sub(b"", raw)
         breaks = _SOFT_BREAK.search(raw) is not None and len(raw) in _SOFT_LENGTHS
         decoded = _ENCODED.sub(lambda match: _DECODED[match[0]], raw)
         if not breaks:

@@ -56,6 +56,8 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-
 _FULL = re.compile(r"([A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? [A-Za-z0-9+:-]{1,8}) +")
 _UNIX = re.compile(r"(\d{9,11}\.\d{3,9}) +")
 _HOST_TAG = re.compile(r"([\w.:@/-]{1,255}) (?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$)")
+# Words that stand before "kernel:" in prose.
+_NO_HOSTS = frozenset(("a", "and", "for", "in", "is", "linux", "my", "new", "of", "old", "our", "the", "this", "your"))
 _TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ")
 _CRI = re.compile(r"(?:stdout|stderr) [FP] ")
@@ -246,7 +248,7 @@ def _strip_digits(found: Found) -> bool:
         caller = _CALLER_FIELD.search(match[4])
         found.caller_id = caller[1] if caller else None
         found.take(match.end())
-        found.prefixed = _FRAGMENT.search(match[4]) is None
+        found.prefixed = match[4][0] not in "c+" and _FRAGMENT.search(match[4]) is None
         found.kmsg = True
         return True
     match = _NETCONSOLE_RELEASE.match(text)
@@ -266,7 +268,17 @@ def _strip_digits(found: Found) -> bool:
         found.take(match.end())
         _strip_host_tag(found)
         return True
-    return _strip_logcat(found) or _strip_console_clock(found) or _strip_syslog(found)
+    return _strip_logcat(found) or _strip_console_clock(found) or _strip_syslog(found) or _strip_lone_host(found)
+
+
+def _strip_lone_host(found: Found) -> bool:
+    """`box kernel: `, the time cut off."""
+    match = _HOST_TAG.match(found.text)
+    if match is None or match[1].lower() in _NO_HOSTS:
+        return False
+    found.host = match[1]
+    found.take(match.end())
+    return True
 
 
 def _strip_console_clock(found: Found) -> bool:
@@ -321,7 +333,7 @@ def _strip_word(found: Found) -> bool:
         found.take(match.end())
         found.text = found.text.removesuffix("]")
         return True
-    return _strip_logcat(found) or _strip_grep(found)
+    return _strip_logcat(found) or _strip_grep(found) or _strip_lone_host(found)
 
 
 def _strip_syslog(found: Found) -> bool:

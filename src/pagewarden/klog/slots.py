@@ -91,7 +91,7 @@ _ROWS: tuple[tuple[Slot, str], ...] = (
     (Slot.EVENT, r"Unable to handle kernel|(?:SysRq|sysrq) ?: |page:[0-9a-f]{8}|Linux version \d"),
 )
 _SNIFF = re.compile("|".join(f"({pattern})" for _, pattern in _ROWS))
-_CPUSET_LINE = re.compile(r"^(.{1,40}?) cpuset=.{0,512} mems_allowed=")
+_CPUSET_LINE = re.compile(r"^(.{1,40}?) cpuset=(?:.{0,512} mems_allowed=|[^ ]{0,512}$)")
 
 
 def classify(text: str) -> Slot:

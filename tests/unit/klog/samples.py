@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -116,6 +117,28 @@ def _wrapped(width: int, prefix: str) -> Style:
     return write
 
 
+_PIECES = re.compile(
+    r"^.{1,15}: (?=page alloc)|^.{1,15} invoked oom-killer: .*nodemask=|^page alloc[^,]*(?=, mode)|^, mode:.*nodemask=|"
+    r"^.{1,15} cpuset=|^/(?= mems)|^Node \d (?=[A-Z])|^[A-Za-z\d]+: (?=\d)|^lowmem_reserve\[\]:|"
+    r"^ ?\d+\*\d+kB|^ \([A-Z]+\)|^ -?\d+(?= |$)|^ = \d+kB"
+)
+
+
+def _pieces(lines: Sequence[str]) -> bytes:
+    """As kernels 4.10 to 4.18 send to a network console what they print bit by bit."""
+    out: list[str] = []
+    for line in lines:
+        split = line.startswith(("Node 0 DMA", "lowmem_reserve")) or "cpuset=" in line or ", nodemask=" in line
+        rest = line
+        while split and rest:
+            match = _PIECES.match(rest)
+            end = match.end() if match is not None else len(rest)
+            out.append(rest[:end])
+            rest = rest[end:]
+        out += [] if split else [line]
+    return "".join(f"[{_seconds(number)}] {piece}\n" for number, piece in enumerate(out)).encode()
+
+
 def _chopped(width: int) -> Style:
     """As a terminal wraps: in the middle of a word."""
 
@@ -187,6 +210,7 @@ LINE_STYLES: dict[str, Style] = {
 }
 # Forms that break lines, too.
 WRAPPED_STYLES: dict[str, Style] = {
+    "pieces": _pieces,
     "mail": _wrapped(76, ""),
     "quoted-mail": _wrapped(74, "> "),
     "terminal": _chopped(200),

@@ -154,6 +154,24 @@ def test_the_banner_gives_the_release_to_reports_without_one() -> None:
     assert "release" not in reports_of(text)[1].missing
 
 
+def test_a_deadlock_warning_that_was_wrapped() -> None:
+    first, second = reports_of(
+        "box kernel: XFS: possible memory allocation deadlock in kmem_alloc \n(mode:0x250)\n"
+        "box kernel: XFS: fs_mark(8414) possible memory allocation deadlock size\n65768 in kmem_alloc (mode:0x2d40)\n"
+    )
+    assert (first.function, first.gfp_mask) == ("kmem_alloc", 0x250)
+    assert (second.comm, second.pid, second.request_bytes, second.gfp_mask) == ("fs_mark", 8414, 65768, 0x2D40)
+
+
+def test_a_number_after_a_reserve_that_is_not_of_it() -> None:
+    report = only_report(
+        stamped(failure("a") + "Mem-Info:\n" + ZONES.format(1, 2) + "= 12kB\n(U)\n0\n/ mems_allowed=0\n")
+    )
+    assert without_origin(report) == without_origin(
+        only_report(stamped(failure("a") + "Mem-Info:\n" + ZONES.format(1, 2)))
+    )
+
+
 class TestWithoutTheTask:
     LINE = "page allocation failure: order:0, mode:0x800(GFP_NOWAIT)\n"
 

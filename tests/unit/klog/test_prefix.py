@@ -156,6 +156,28 @@ def test_properties_of_a_kmsg_record_are_no_lines() -> None:
     assert [line.text for line in lines if line.text] == ["usb 1-1: new device", "rest"]
 
 
+@pytest.mark.parametrize("flag", ["c", "+", "c,caller=T1"])
+def test_a_fragment_of_a_kmsg_record_continues(flag: str) -> None:
+    assert [line.prefixed for line in lines_of(f"4,5,2000000,-;first\n4,6,2000001,{flag};second".encode())] == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "host", "text"),
+    [
+        (f"thales kernel: {TEXT}", "thales", TEXT),
+        (f"10.1.2.3 kernel: {TEXT}", "10.1.2.3", TEXT),
+        (f"the kernel: {TEXT}", None, f"the kernel: {TEXT}"),
+        (f"I see in my kernel: {TEXT}", None, f"I see in my kernel: {TEXT}"),
+    ],
+)
+def test_a_host_without_a_time(raw: str, host: str | None, text: str) -> None:
+    line = read(raw)
+    assert (line.host, line.text, line.prefixed) == (host, text, host is not None)
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
@@ -218,6 +240,14 @@ def test_a_soft_break_in_an_opening_line_tells_that_the_mail_is_encoded() -> Non
     assert [line.text for line in lines_of(text.encode())] == [text.replace("=\n", "")]
     wrapped = b"a: page allocation failure: order:0, mode:0xd0(GFP_KERNEL), nodemask=\n(null)"
     assert [line.text for line in lines_of(wrapped)] == wrapped.decode().splitlines()
+
+
+def test_encoded_ends_of_lines() -> None:
+    lines = lines_of(
+        b"one:=0A=\n=0A=\n\tvmap allocation for size 33619968 failed: use vmalloc=3D<size> to incr=\nease=0D=0A=\r\n"
+    )
+    wanted = ["one:", "", "vmap allocation for size 33619968 failed: use vmalloc=<size> to increase", ""]
+    assert [line.text for line in lines] == wanted
 
 
 def test_an_encoded_mail_may_say_so_itself() -> None:
