@@ -22,7 +22,8 @@ MAX_LINE = 16 * 1024
 
 _QUOTED_PRINTABLE = re.compile(
     rb"=3D|=20$|=09$|=0A=\r?$|(?i:quoted-printable)|"
-    rb"page allocation failure.{0,400}[^=](?<!nodemask)(?<!cpuset)(?<!mems_allowed)=\r?$"
+    rb"page allocation failure.{0,400}[^=](?<!nodemask)(?<!cpuset)(?<!mems_allowed)=\r?$|"
+    rb"(?:free|active_anon): ?\d{1,20}kB.{20,400}=\r?$"
 )
 _ENCODED_END = re.compile(rb"(?:=0D)?=0A=\r?$")
 _SOFT_BREAK = re.compile(rb"[^=]=\r?$")

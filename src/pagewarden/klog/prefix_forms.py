@@ -24,7 +24,7 @@ _INVISIBLE = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2
 _INVISIBLE |= dict.fromkeys(
     [*range(0x2060, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC), 0xAD, 0x061C, *range(0xD800, 0xE000)]
 )
-_CLEAN = {**_INVISIBLE, **_BLANKS}
+_CLEAN = {**_INVISIBLE, **_BLANKS, 0xFF0C: ",", 0xFF1A: ":", 0xFF08: "(", 0xFF09: ")"}
 _NOT_PLAIN = re.compile(r"[^ -~]")
 
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " ", "&amp;": "&"}

@@ -242,6 +242,19 @@ def test_a_soft_break_in_an_opening_line_tells_that_the_mail_is_encoded() -> Non
     assert [line.text for line in lines_of(wrapped)] == wrapped.decode().splitlines()
 
 
+def test_a_soft_break_in_a_zones_line_tells_it_too() -> None:
+    zone = "Node 0 DMA free:5700kB min:5752kB low:7188kB high:8628kB active_anon:816kB =\ninactive_anon:60kB dirty:0kB"
+    assert [line.text for line in lines_of(zone.encode())] == [zone.replace("=\n", "")]
+    blocks = "Node 0 DMA: 81*4kB 84*8kB 36*16kB 15*32kB 11*64kB 23*128kB 0*256kB 0*512kB =\n5700kB"
+    assert [line.text for line in lines_of(blocks.encode())] == blocks.splitlines()
+
+
+def test_full_width_punctuation() -> None:
+    assert read("nginx invoked oom-killer：gfp_mask=0x200da，order=0").text.endswith(
+        "oom-killer:gfp_mask=0x200da,order=0"
+    )
+
+
 def test_encoded_ends_of_lines() -> None:
     lines = lines_of(
         b"one:=0A=\n=0A=\n\tvmap allocation for size 33619968 failed: use vmalloc=3D<size> to incr=\nease=0D=0A=\r\n"
