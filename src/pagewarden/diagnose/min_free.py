@@ -11,6 +11,7 @@ that holds in the zone where it was nearest, and is not given where it would be 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
 from pagewarden.kernel.allocation import Verdict, check_zone
@@ -18,9 +19,9 @@ from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.fit import Fit, Settings, find_fit
 from pagewarden.kernel.min_free import calculate_min_free_kbytes
 from pagewarden.kernel.rules import KernelRules, rules_for
+from pagewarden.kernel.version import KernelVersion
 from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks, zone_size
 from pagewarden.kernel.zones import is_lowmem
-from pagewarden.klog.types import ZoneDump
 from pagewarden.procfs.types import Node, Zone
 from pagewarden.units import kb_to_pages, pages_to_kb
 
@@ -51,18 +52,48 @@ class WouldHavePassed:
 
 def min_free_at_report(zones: Sequence[ZoneReplay], replay: Replay) -> MinFreeAtReport | None:
     """Infer the setting from the marks; None where a zone's marks or size are not printed, or fit no formula."""
-    found = [_zone(zone.dump, replay.page_size) for zone in zones]
-    whole = [zone for zone in found if zone is not None]
-    if replay.version is None or len(whole) != len(found) or not whole:
+    printed = tuple(
+        _Printed(
+            node=dump.node or 0,
+            zone=dump.zone,
+            min_kb=dump.min_kb,
+            low_kb=dump.low_kb,
+            high_kb=dump.high_kb,
+            present_kb=dump.present_kb,
+            managed_kb=dump.managed_kb,
+            boost_kb=dump.boost_kb,
+        )
+        for dump in (zone.dump for zone in zones)
+    )
+    return None if replay.version is None else _infer(printed, replay.version, replay.page_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Printed:
+    """What tells the setting: the same in every report of a machine until somebody changes it."""
+
+    node: int
+    zone: str
+    min_kb: int | None
+    low_kb: int | None
+    high_kb: int | None
+    present_kb: int | None
+    managed_kb: int | None
+    boost_kb: int | None
+
+
+@lru_cache(maxsize=64)
+def _infer(printed: tuple[_Printed, ...], version: KernelVersion, page_size: int) -> MinFreeAtReport | None:
+    zones = tuple(zone for each in printed if (zone := _zone(each, page_size)) is not None)
+    if len(zones) != len(printed) or not zones:
         return None
-    guess = rules_for(replay.version)
-    fit = _fit(whole, guess, replay.page_size)
+    guess = rules_for(version)
+    fit = _fit(zones, guess, page_size)
     if not fit.usable or fit.min_free_kbytes is None or fit.extra_free_kbytes:
         return None
-    lowmem = sum(zone_size(zone, guess.min_free.size) for zone in whole if is_lowmem(zone))
-    formula = calculate_min_free_kbytes(lowmem, replay.page_size, guess.min_free)
-    lowmem_kb = pages_to_kb(lowmem, replay.page_size)
-    return MinFreeAtReport(fit.min_free_kbytes, formula, lowmem_kb, tuple(whole), fit.rules, replay.page_size)
+    lowmem = sum(zone_size(zone, guess.min_free.size) for zone in zones if is_lowmem(zone))
+    formula = calculate_min_free_kbytes(lowmem, page_size, guess.min_free)
+    return MinFreeAtReport(fit.min_free_kbytes, formula, pages_to_kb(lowmem, page_size), zones, fit.rules, page_size)
 
 
 def _fit(zones: Sequence[Zone], guess: KernelRules, page_size: int) -> Fit:
@@ -73,21 +104,21 @@ def _fit(zones: Sequence[Zone], guess: KernelRules, page_size: int) -> Fit:
     return find_fit(nodes, Settings(None, None, None), guess, page_size)
 
 
-def _zone(dump: ZoneDump, page_size: int) -> Zone | None:
-    if dump.min_kb is None or dump.low_kb is None or dump.high_kb is None or dump.present_kb is None:
+def _zone(printed: _Printed, page_size: int) -> Zone | None:
+    if printed.min_kb is None or printed.low_kb is None or printed.high_kb is None or printed.present_kb is None:
         return None
-    present = kb_to_pages(dump.present_kb, page_size)
+    present = kb_to_pages(printed.present_kb, page_size)
     return Zone(
-        node=dump.node or 0,
-        name=dump.zone,
-        free_pages=kb_to_pages(dump.free_kb or 0, page_size),
-        min_pages=kb_to_pages(dump.min_kb, page_size),
-        low_pages=kb_to_pages(dump.low_kb, page_size),
-        high_pages=kb_to_pages(dump.high_kb, page_size),
+        node=printed.node,
+        name=printed.zone,
+        free_pages=0,  # plays no part in the fit
+        min_pages=kb_to_pages(printed.min_kb, page_size),
+        low_pages=kb_to_pages(printed.low_kb, page_size),
+        high_pages=kb_to_pages(printed.high_kb, page_size),
         spanned_pages=present,
         present_pages=present,
-        managed_pages=None if dump.managed_kb is None else kb_to_pages(dump.managed_kb, page_size),
-        boost_pages=None if dump.boost_kb is None else kb_to_pages(dump.boost_kb, page_size),
+        managed_pages=None if printed.managed_kb is None else kb_to_pages(printed.managed_kb, page_size),
+        boost_pages=None if printed.boost_kb is None else kb_to_pages(printed.boost_kb, page_size),
     )
 
 
