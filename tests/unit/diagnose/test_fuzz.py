@@ -66,3 +66,11 @@ def test_a_tiny_zone_that_would_pass() -> None:
     cause, verdicts = only(log)
     assert verdicts == [Verdict.WOULD_PASS, Verdict.BELOW_MARK]
     assert cause is Cause.RECOVERED
+
+
+@pytest.mark.xfail(raises=ValueError, reason="klog: _split_fields() expects a field; remove this mark with the fix")
+@pytest.mark.parametrize(
+    "before", ["", HEADER.replace("page allocation failure:", "invoked oom-killer: gfp_mask=0xcc0,")]
+)
+def test_a_kill_line_that_is_cut_behind_its_constraint(before: str) -> None:
+    examine(f"{before}oom-kill:constraint=CONSTRAINT_NONE\n".encode(), text=True)
