@@ -146,9 +146,9 @@ def parse_kill_summary(text: str) -> KillSummary | None:
 def _split_fields(text: str) -> dict[str, str]:
     """`a=1,b=x,y,c=2` with commas inside values: a value ends where the next known name begins."""
     marks = list(_SUMMARY_FIELD.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
     fields: dict[str, str] = {}
-    for mark, end in zip(marks, ends, strict=True):
+    for mark, end in zip(marks, ends, strict=False):  # a line cut behind its constraint has no field
         value = text[mark.end() : end].strip(", ").removesuffix(",global_oom")
         fields.setdefault(mark[1], value[:512])
     return fields

@@ -68,7 +68,6 @@ def test_a_tiny_zone_that_would_pass() -> None:
     assert cause is Cause.RECOVERED
 
 
-@pytest.mark.xfail(raises=ValueError, reason="klog: _split_fields() expects a field; remove this mark with the fix")
 @pytest.mark.parametrize(
     "before", ["", HEADER.replace("page allocation failure:", "invoked oom-killer: gfp_mask=0xcc0,")]
 )
