@@ -227,7 +227,9 @@ def test_output_pipe_closed_early(tmp_path: Path) -> None:
 
 
 def test_interrupted_while_it_waits_for_more() -> None:
+    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is born deaf to it
     with subprocess.Popen((*PROGRAM, "-"), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        signal.signal(signal.SIGINT, interrupts)
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(b"x\n" * 70_000)  # more than the pipe holds: it has been started and reads
