@@ -11,6 +11,7 @@ DOCUMENTS = {
     "advice": ("pagewarden.report.wire", "AdviceDocument"),
     "config": ("pagewarden.report.wire_config", "ConfigDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
+    "history": ("pagewarden.report.wire_history", "HistoryDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),
     "status": ("pagewarden.report.wire", "Status"),
