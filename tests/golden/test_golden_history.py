@@ -8,7 +8,7 @@ import pytest
 from pagewarden.cli.common import print_text
 from pagewarden.history.summary import overview
 from pagewarden.history.types import Event, EventKind, OpenFinding, Sample, ZoneSample
-from pagewarden.report.history import EVENTS_SHOWN, STRIP_SLICES, render_history
+from pagewarden.report.history import EVENTS_SHOWN, render_history, strip_slices
 
 GOLDEN = Path(__file__).parent / "history"
 NOW = 1_795_650_000.0
@@ -55,7 +55,7 @@ def test_history(
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     kept, happened, findings = CASES[name]
-    print_text(render_history(overview(kept, NOW - 2 * DAY, NOW, STRIP_SLICES), happened, findings, UTC))
+    print_text(render_history(overview(kept, NOW - 2 * DAY, NOW, strip_slices(80)), happened, findings, UTC))
     text = capsys.readouterr().out
     golden = GOLDEN / f"{name}.txt"
     if request.config.getoption("--update-golden"):

@@ -68,9 +68,10 @@ def run(args: argparse.Namespace) -> ExitStatus:
     elif kept is None:
         sys.stdout.write(f"{NONE_YET}\n")
     else:
-        from pagewarden.report.history import STRIP_SLICES, render_history
+        from pagewarden.report.console import console
+        from pagewarden.report.history import render_history, strip_slices
 
-        summed = overview(samples, since.timestamp(), now.timestamp(), STRIP_SLICES)
+        summed = overview(samples, since.timestamp(), now.timestamp(), strip_slices(console().width))
         print_text(render_history(summed, events, findings, None))
     return ExitStatus.DONE
 

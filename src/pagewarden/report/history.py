@@ -10,8 +10,8 @@ from rich.text import Text
 from pagewarden.history.types import Event, EventKind, OpenFinding, Overview, ZoneOverview, ZoneSample
 from pagewarden.report.words import duration_text, heading, moment_text, pages_text, plain_table, printable
 
-STRIP_SLICES = 30
-"""Slices of time that the strip of a zone shows, one column each."""
+_BESIDE_STRIP = 50
+_LONGEST_STRIP = 72
 
 EVENTS_SHOWN = 40
 
@@ -31,6 +31,11 @@ LABELS = {
 """What an event is, in words."""
 
 _STYLES = {"critical": "bold red", "warning": "yellow", "notice": "cyan"}
+
+
+def strip_slices(width: int) -> int:
+    """How many slices of time the strip of a zone shows on lines of this width, one column each."""
+    return min(max(width - _BESIDE_STRIP, 10), _LONGEST_STRIP)
 
 
 def render_history(
@@ -70,9 +75,8 @@ def _head(overview: Overview, zone: tzinfo | None) -> Text:
 
 def _zones(overview: Overview, zone: tzinfo | None) -> Table:
     table = plain_table("zone", "lowest", "when", "min", "low", "over time")
-    for column in table.columns:
-        column.no_wrap = True
     table.columns[-1].justify = "left"
+    table.columns[-1].no_wrap = True
     several = len({entry.lowest.node for entry in overview.zones}) > 1
     table.padding = (0, 1, 0, 0)
     for entry in overview.zones:
