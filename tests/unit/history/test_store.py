@@ -84,6 +84,7 @@ def test_repeats_are_counted_and_changes_are_not(path: str) -> None:
             (event.kind, event.cause, event.count, event.first_seconds, event.last_seconds)
             for event in reader.events(0)
         ]
+        assert reader.report_totals() == {"fragmented": 726, "memory-exhausted": 1}
     assert sorted(found, key=str) == sorted(
         [
             (EventKind.REPORT, "fragmented", 725, NOW, NOW + 7200),
