@@ -21,7 +21,7 @@ from pagewarden.report.metrics import DECLARED, reference_table, write_textfile
 
 MACHINES = DATA / "machines"
 RULES = PROJECT / "packaging" / "prometheus"
-NOW = 1_795_650_000.0
+NOW = 1_750_000_000.0
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
