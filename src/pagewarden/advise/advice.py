@@ -99,9 +99,9 @@ def is_declined(recommendation: Recommendation, declined: Sequence[str]) -> bool
             return True
         prefix, _, value = identifier.rpartition("/")
         mine = recommendation.recommended
-        if prefix == f"{recommendation.key}/{recommendation.cause}" and value.isdigit() and mine.isdigit():
-            if abs(int(value) - int(mine)) * 100 <= int(value) * AGAINST_PERCENT:
-                return True
+        numbers = value.isdigit() and mine.isdigit() and prefix == f"{recommendation.key}/{recommendation.cause}"
+        if numbers and abs(int(value) - int(mine)) * 100 <= int(value) * AGAINST_PERCENT:
+            return True
     return False
 
 
