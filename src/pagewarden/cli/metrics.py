@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, read_machine
+from pagewarden.cli.common import add_root, advice_policy, read_machine
 from pagewarden.cli.status import service_state
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError, ReadError
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
             snapshot=snapshot,
             machine=machine,
             settings=settings_of(snapshot, machine),
-            advice=advise(snapshot, machine),
+            advice=advise(snapshot, machine, advice_policy(args.root)),
             state=state if isinstance(state, ServiceState) else None,
             report_totals=_report_totals(args.root),
         )

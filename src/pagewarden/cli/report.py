@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, read_machine
+from pagewarden.cli.common import add_root, advice_policy, read_machine
 from pagewarden.cli.history import add_since, read_kept, since_of
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
             snapshot=snapshot,
             machine=machine,
             settings=settings_of(snapshot, machine),
-            advice=advise(snapshot, machine),
+            advice=advise(snapshot, machine, advice_policy(args.root)),
             overview=overview(kept.samples, since.timestamp(), now.timestamp(), PAGE_SLICES) if kept else None,
             events=kept.events if kept else (),
             findings=kept.findings if kept else (),
