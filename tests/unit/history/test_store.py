@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.nobody import as_nobody
+from tests.nobody import NOBODY, as_nobody
 from tests.unit.history.values import NOW, report, sample
 
 from pagewarden.errors import PermissionDenied, ReadError
@@ -176,6 +176,20 @@ def test_read_by_another_user_while_the_service_is_stopped(path: str) -> None:
     with as_nobody(Path(path).parent), open_reader(path) as reader:
         assert len(list(reader.samples(0))) == 1
     assert [entry.name for entry in Path(path).parent.iterdir()] == ["history.db"]
+
+
+def test_root_leaves_nothing_that_the_service_cannot_write(path: str) -> None:
+    if os.geteuid() != 0:
+        return  # only root can read what belongs to another
+    with as_nobody(Path(path).parent, owner=True):
+        write_some(path)
+    with open_reader(path) as reader:
+        assert reader.findings() == (FINDING,)
+    assert {entry.stat().st_uid for entry in Path(path).parent.iterdir()} == {NOBODY}
+    with as_nobody(Path(path).parent):
+        history = opened(path)
+        history.write(Batch(cursor="after"), NOW)
+        history.close()
 
 
 def test_read_after_a_crash_by_another_user(path: str) -> None:
