@@ -196,6 +196,12 @@ def write_state(database: sqlite3.Connection, name: str, value: str) -> None:
     database.execute("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)", (name, value))
 
 
+def newest_sample(database: sqlite3.Connection) -> float | None:
+    """Give the time of the newest sample; None where there is none."""
+    row = database.execute("SELECT max(at) FROM sample").fetchone()
+    return None if row[0] is None else float(row[0])
+
+
 def remove_before(database: sqlite3.Connection, end_seconds: float) -> None:
     """Remove what ended before a time, and the boots and zones nothing speaks of any more."""
     database.execute("DELETE FROM zone_sample WHERE sample IN (SELECT id FROM sample WHERE at < ?)", (end_seconds,))

@@ -310,6 +310,25 @@ def test_age(path: str) -> None:
         assert list(reader.events(0)) == []
 
 
+def test_a_clock_that_jumps_takes_nothing_away(path: str) -> None:
+    history = opened(path)
+    history.write(Batch((sample(NOW),), (report(NOW),)), NOW)
+    ahead = NOW + 80 * 365 * 86_400
+    history.write(Batch((sample(ahead),)), ahead)
+    for minute in range(600):
+        at = NOW + 60 + minute * 10
+        history.write(Batch((sample(at),)), at)
+    later = NOW + 4 * 3600
+    history.write(Batch((sample(later),)), later)
+    history.close()
+    with open_reader(path) as reader:
+        kept = [entry.at_seconds for entry in reader.samples(0)]
+        assert list(reader.events(0)) == [report(NOW)]
+    assert kept[0] == NOW
+    assert kept[-2:] == [later, ahead]
+    assert len(kept) < 150, "thinned after the clock was set back"
+
+
 WRITER = """
 import sys, time
 from tests.unit.history.values import NOW, report, sample
