@@ -127,9 +127,11 @@ class _Scale:
         return round(HEIGHT - 4 - share * (HEIGHT - 8), 1)
 
     def ticks(self, page_size: int) -> list[int]:
-        """Powers of two of memory within the scale, at most six."""
+        """Powers of two of memory within the scale, at most six; its ends where there are not two."""
         powers = [2**exponent // page_size for exponent in range(12, 60)]
         inside = [pages for pages in powers if self.lowest <= pages <= self.highest]
+        if len(inside) < 2:
+            return sorted({self.lowest, self.highest})
         return inside[:: max(math.ceil(len(inside) / 6), 1)]
 
 
