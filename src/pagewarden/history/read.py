@@ -77,7 +77,7 @@ def _connect(path: str, folder: str) -> sqlite3.Connection:
     try:
         return _opened(path)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
     copy = Path(folder) / "history.db"
     try:
