@@ -9,7 +9,7 @@ from tests.unit.klog.samples import LINE_STYLES, NAMES, reports_of, sample, with
 
 from pagewarden.klog import scan
 from pagewarden.klog.scan import BLOCK_BYTES, LONGEST_LINE, SMALL_BYTES, FindAll, LogScanner
-from pagewarden.klog.sources import reports_in
+from pagewarden.klog.sources import _reports_in, reports_in
 
 NOISE = [
     b"Nov 21 01:30:07 box kernel: [ 8421.000012] usb 1-1: new high-speed USB device number 4 using xhci_hcd",
@@ -141,6 +141,22 @@ class TestLargeLogs:
         middle = next(number for number, line in enumerate(halves) if b"Mem-Info" in line)
         data = b"\n".join([*halves[:middle], *noise(2 * SMALL_BYTES), *halves[middle:], *noise(SMALL_BYTES)])
         assert [found.kind for found in reports_in(data)] == ["page-allocation-failure", "memory-dump"]
+
+
+@pytest.mark.usefixtures("searching")
+def test_searching_misses_nothing_that_reading_every_line_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Small blocks, so that every part of a report comes to lie across the end of one.
+    monkeypatch.setattr(scan, "SMALL_BYTES", 3000)
+    monkeypatch.setattr(scan, "BLOCK_BYTES", 2000)
+    rng = random.Random(6)
+    for _ in range(25):
+        lines: list[bytes] = []
+        for _ in range(rng.randrange(1, 5)):
+            lines += noise(rng.randrange(9000))
+            lines += report(rng.choice(NAMES), rng.choice(list(LINE_STYLES)))
+        data = b"\n".join(lines + noise(rng.randrange(4000)))
+        searched = list(_reports_in(LogScanner(read_in_pieces(data, rng))))
+        assert searched == list(_reports_in(LogScanner(io.BytesIO(data).readinto, everything=True)))
 
 
 def test_numbers_and_lines_are_those_of_the_log() -> None:
