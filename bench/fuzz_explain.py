@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench.made_reports import ERAS, dmesg, make_report
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from pagewarden.diagnose.diagnosis import Diagnosis
@@ -44,6 +45,7 @@ RENDER_EVERY = 20
 LONGEST_INPUT = 24_000
 STRETCH = 1_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+DOCUMENT = TypeAdapter(ReportDocument)
 _CAUSES = frozenset(cause.value for cause in Cause)
 
 Lines = list[bytes]
@@ -300,7 +302,7 @@ def check_answer(diagnosis: Diagnosis, line: str, *, again: bool) -> None:
     document = json.loads(line)
     if document["cause"] not in _CAUSES:
         raise ContradictionError(f"no such cause: {document['cause']}")
-    if again and json.loads(to_json(ReportDocument.model_validate(document))) != document:
+    if again and to_json(DOCUMENT.validate_json(line, strict=True)) != line:
         raise ContradictionError("JSON does not survive reading and writing")
 
 

@@ -1,13 +1,13 @@
-"""The JSON the commands print: one pydantic model a document, published by `pagewarden schema NAME`.
+"""The JSON the commands print: one dataclass a document, published by `pagewarden schema NAME`.
 
 Contracts: fields are added within a schema number, never renamed or given another meaning. A value that is not known
 is null, never 0.
 """
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
 from pagewarden.diagnose.settings import Setting
@@ -18,33 +18,47 @@ from pagewarden.kernel.projection import Projection
 from pagewarden.kernel.simulate import Simulation, ZoneState
 from pagewarden.procfs.types import Snapshot, Zone
 
-Pages = Annotated[int, Field(description="pages")]
+
+def said(text: str) -> dict[str, str]:
+    """What the schema says of a field."""
+    return {"description": text}
 
 
-class Document(BaseModel):
-    """Base of all documents: nothing unknown passes, nothing changes after it was made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
+PAGES = said("pages")
 
 
+class Document:
+    """Base of all documents: dataclasses, as importing pydantic takes longer than most commands do.
+
+    `pagewarden schema` and the tests have pydantic make the schema and a validator of them.
+    """
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusZone(Document):
     """One zone as the kernel prints it; boost is contained in min, low, high and promo."""
 
     node: int
     zone: str
-    free_pages: Pages
-    min_pages: Pages
-    low_pages: Pages
-    high_pages: Pages
-    promo_pages: Pages | None
-    boost_pages: Pages | None
-    present_pages: Pages
-    managed_pages: Pages | None
-    spanned_pages: Pages
-    protection_pages: list[int] | None = Field(description="pages, by the index of the zone a request could have used")
-    free_blocks: list[int] | None = Field(description="number of free blocks, by order")
+    free_pages: int = field(metadata=PAGES)
+    min_pages: int = field(metadata=PAGES)
+    low_pages: int = field(metadata=PAGES)
+    high_pages: int = field(metadata=PAGES)
+    promo_pages: int | None = field(metadata=PAGES)
+    boost_pages: int | None = field(metadata=PAGES)
+    present_pages: int = field(metadata=PAGES)
+    managed_pages: int | None = field(metadata=PAGES)
+    spanned_pages: int = field(metadata=PAGES)
+    protection_pages: list[int] | None = field(
+        metadata=said("pages, by the index of the zone a request could have used")
+    )
+    free_blocks: list[int] | None = field(metadata=said("number of free blocks, by order"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSetting(Document):
     """One setting beside the kernel's own choice."""
 
@@ -55,6 +69,7 @@ class StatusSetting(Document):
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusDifference(Document):
     """One number the model does not reproduce."""
 
@@ -65,6 +80,7 @@ class StatusDifference(Document):
     printed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusFit(Document):
     """How well the model equals this kernel."""
 
@@ -72,67 +88,73 @@ class StatusFit(Document):
     stale: bool
     variant: str | None
     differences: list[StatusDifference]
-    reasons: list[str] = Field(description="why each zone that differs may do so")
+    reasons: list[str] = field(metadata=said("why each zone that differs may do so"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status(Document):
     """`pagewarden status --format json`."""
 
-    schema_name: Literal["pagewarden.status/1"] = Field("pagewarden.status/1", alias="schema")
+    schema: Literal["pagewarden.status/1"] = "pagewarden.status/1"
     host: str | None
     kernel: str | None
-    page_size: int = Field(description="bytes")
+    page_size: int = field(metadata=said("bytes"))
     page_size_assumed: bool
-    torn: list[str] = Field(description="why the files cannot be of one instant")
-    absent: dict[str, str] = Field(description="files that could not be used, and why")
+    torn: list[str] = field(metadata=said("why the files cannot be of one instant"))
+    absent: dict[str, str] = field(metadata=said("files that could not be used, and why"))
     zones: list[StatusZone]
     settings: list[StatusSetting]
     fit: StatusFit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneNumbers(Document):
     """The numbers of one zone that settings decide."""
 
-    managed_pages: Pages | None
-    min_pages: Pages
-    low_pages: Pages
-    high_pages: Pages
-    promo_pages: Pages | None
+    managed_pages: int | None = field(metadata=PAGES)
+    min_pages: int = field(metadata=PAGES)
+    low_pages: int = field(metadata=PAGES)
+    high_pages: int = field(metadata=PAGES)
+    promo_pages: int | None = field(metadata=PAGES)
     protection_pages: list[int] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedZone(ZoneNumbers):
     """One zone after the change, with the same numbers before it."""
 
     node: int
     zone: str
-    free_pages: Pages
+    free_pages: int = field(metadata=PAGES)
     before: ZoneNumbers
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationError(Document):
     """A write the kernel refuses."""
 
     key: str
-    error: str = Field(description="name of the errno")
+    error: str = field(metadata=said("name of the errno"))
     value: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationDocument(Document):
     """`pagewarden simulate --format json`."""
 
-    schema_name: Literal["pagewarden.simulation/1"] = Field("pagewarden.simulation/1", alias="schema")
+    schema: Literal["pagewarden.simulation/1"] = "pagewarden.simulation/1"
     kernel: str | None
-    sysctls: dict[str, str] = Field(description="every setting of the snapshot with its value afterwards")
+    sysctls: dict[str, str] = field(metadata=said("every setting of the snapshot with its value afterwards"))
     zones: list[SimulatedZone]
-    cost_bytes: int = Field(description="memory withdrawn from ordinary use; negative where some is given back")
-    mem_available_bytes: dict[str, int] | None = Field(description="before and after, by the kernel's formula")
-    to_free_bytes: int = Field(description="what must be freed until every zone is above its new high mark")
+    cost_bytes: int = field(metadata=said("memory withdrawn from ordinary use; negative where some is given back"))
+    mem_available_bytes: dict[str, int] | None = field(metadata=said("before and after, by the kernel's formula"))
+    to_free_bytes: int = field(metadata=said("what must be freed until every zone is above its new high mark"))
     errors: list[SimulationError]
     warnings: list[str]
     assumptions: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceDefaults(Document):
     """What the kernel itself would choose."""
 
@@ -141,6 +163,7 @@ class AdviceDefaults(Document):
     effective: int | str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceEvidence(Document):
     """One number or fact, and where it came from."""
 
@@ -149,6 +172,7 @@ class AdviceEvidence(Document):
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceRecommendation(Document):
     """One setting to change."""
 
@@ -164,10 +188,11 @@ class AdviceRecommendation(Document):
     confidence: Literal["low", "medium", "high"]
     auto: bool
     reference: str
-    against: str = Field(description="what would make this wrong")
-    keep: str = Field(description="what to do so that the change outlives a reboot")
+    against: str = field(metadata=said("what would make this wrong"))
+    keep: str = field(metadata=said("what to do so that the change outlives a reboot"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceFinding(Document):
     """A named cause."""
 
@@ -177,17 +202,18 @@ class AdviceFinding(Document):
     evidence: list[AdviceEvidence]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceDocument(Document):
     """`pagewarden advise --format json`."""
 
-    schema_name: Literal["pagewarden.advice/1"] = Field("pagewarden.advice/1", alias="schema")
+    schema: Literal["pagewarden.advice/1"] = "pagewarden.advice/1"
     host: str | None
     kernel: str
     defaults: dict[str, AdviceDefaults]
     recommendations: list[AdviceRecommendation]
     findings: list[AdviceFinding]
-    withheld: list[str] = Field(description="why nothing can be recommended; empty where the model fits")
-    not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
+    withheld: list[str] = field(metadata=said("why nothing can be recommended; empty where the model fits"))
+    not_judged: dict[str, str] = field(metadata=said("settings that could not be judged, and why"))
 
 
 def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Setting]) -> Status:
@@ -360,5 +386,10 @@ def _finding(finding: Finding) -> AdviceFinding:
 
 
 def to_json(document: Document) -> str:
-    """Render a document as one JSON text, by the names of the contract."""
-    return document.model_dump_json(by_alias=True)
+    """Render a document as one JSON text. What is no Unicode, in a file's name, becomes an escape like `\\udcff`."""
+    text = json.dumps(document, default=_members, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _members(document: Any) -> dict[str, Any]:
+    return {member.name: getattr(document, member.name) for member in fields(document)}
