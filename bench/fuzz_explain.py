@@ -35,8 +35,8 @@ from pagewarden.kernel.allocation_rules import FastPath, allocation_rules
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import reports_in
 from pagewarden.klog.types import ReportGroup
+from pagewarden.report.document import to_json
 from pagewarden.report.explain import render_report, render_summary
-from pagewarden.report.wire import to_json
 from pagewarden.report.wire_report import ReportDocument, report_document
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "klog"

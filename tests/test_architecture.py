@@ -185,7 +185,7 @@ def test_a_trespass_is_named(module: str, source: str, expected: str) -> None:
         ("pagewarden.kernel.fit", "from pagewarden.errors import ModelError\nfrom pagewarden import units"),
         ("pagewarden.kernel.fit", "def f(zone): return zone.open()"),
         ("pagewarden.diagnose.cause", "from pagewarden.klog.types import Report"),
-        ("pagewarden.cli.schema", "from pydantic import TypeAdapter\nfrom pagewarden.report.wire import Status"),
+        ("pagewarden.cli.schema", "from pydantic import TypeAdapter\nfrom pagewarden.report.wire_status import Status"),
         ("pagewarden.klog.journal", "from systemd import journal"),
         ("pagewarden.cli.main", "from pagewarden import __version__\nfrom pagewarden.report import text"),
         ("pagewarden.__main__", "from pagewarden.cli.main import entry_point"),

@@ -12,7 +12,7 @@ DOCUMENTS = {
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),
-    "status": ("pagewarden.report.wire", "Status"),
+    "status": ("pagewarden.report.wire_status", "Status"),
 }
 """Name -> where the document is declared."""
 

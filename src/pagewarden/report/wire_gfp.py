@@ -6,7 +6,7 @@ from typing import Literal
 from pagewarden.kernel.gfp_readings import Reading
 from pagewarden.kernel.gfp_rights import CallerRights
 from pagewarden.kernel.gfp_tables import MEANINGS
-from pagewarden.report.wire import Document, said
+from pagewarden.report.document import Document, said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

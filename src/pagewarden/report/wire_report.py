@@ -7,7 +7,7 @@ from pagewarden.diagnose.diagnosis import Diagnosis, Remedy
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import ReportGroup, ReportKind
-from pagewarden.report.wire import Document, said
+from pagewarden.report.document import Document, said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from tests.documents import validated
 
 from pagewarden.cli.main import main
 from pagewarden.cli.schema import DOCUMENTS
-from pagewarden.report.wire import AdviceDocument, Status
+from pagewarden.report.wire import AdviceDocument
+from pagewarden.report.wire_status import Status
 
 MACHINES = DATA / "machines"
 NAMES = sorted(path.name for path in MACHINES.iterdir())
