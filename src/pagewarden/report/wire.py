@@ -56,6 +56,7 @@ class SimulationDocument(Document):
     to_free_bytes: int = field(metadata=said("what must be freed until every zone is above its new high mark"))
     errors: list[SimulationError]
     warnings: list[str]
+    notes: list[str] = field(metadata=said("what a new value does that changes no zone"))
     assumptions: list[str]
 
 
@@ -144,6 +145,7 @@ def simulation_document(simulation: Simulation, projection: Projection) -> Simul
         to_free_bytes=projection.to_free_bytes,
         errors=[SimulationError(key=r.key, error=r.error, value=r.text) for r in simulation.refusals],
         warnings=list(projection.warnings),
+        notes=list(projection.notes),
         assumptions=list(simulation.assumptions),
     )
 

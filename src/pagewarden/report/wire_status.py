@@ -6,6 +6,7 @@ from typing import Literal
 
 from pagewarden.diagnose.settings import Setting
 from pagewarden.kernel.fit import Difference, Fit
+from pagewarden.kernel.fragmentation import fragmentation_indexes
 from pagewarden.kernel.machine import Machine
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.report.document import PAGES, Document, listed, said
@@ -30,6 +31,11 @@ class StatusZone(Document):
         metadata=said("pages, by the index of the zone a request could have used")
     )
     free_blocks: list[int] | None = field(metadata=said("number of free blocks, by order"))
+    fragmentation_index: list[int] | None = field(
+        metadata=said(
+            "by order, thousandths: towards 0 memory is short, towards 1000 broken up; -1000: a block is there"
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +127,7 @@ def _status_zone(zone: Zone, blocks: Mapping[tuple[int, str], tuple[int, ...]] |
         spanned_pages=zone.spanned_pages,
         protection_pages=listed(zone.protection_pages),
         free_blocks=listed(free_blocks),
+        fragmentation_index=listed(free_blocks and fragmentation_indexes(free_blocks)),
     )
 
 

@@ -37,6 +37,10 @@ def test_status(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert bool(found["fit"]["differences"]) is (name == "guest-4g")
     assert found["torn"] == []
     for zone in found["zones"]:
+        blocks, indexes = zone["free_blocks"], zone["fragmentation_index"]
+        assert (blocks is None) == (indexes is None)
+        for order, index in enumerate(indexes or ()):
+            assert (index == -1000) == any(blocks[order:])
         assert zone["min_pages"] <= zone["low_pages"] <= zone["high_pages"]
         assert (
             zone["free_blocks"] is None or sum(n << o for o, n in enumerate(zone["free_blocks"])) == zone["free_pages"]
