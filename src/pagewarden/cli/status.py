@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     snapshot, machine = read_machine(args.root)
     settings = settings_of(snapshot, machine)
     if args.format == "json":
-        from pagewarden.report.wire import status_document
+        from pagewarden.report.wire_status import status_document
 
         print_json(status_document(snapshot, machine, settings))
     else:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from tests.conftest import DATA
+from tests.documents import validated
 
 from pagewarden.cli.main import main
 from pagewarden.cli.schema import DOCUMENTS
-from pagewarden.report.wire import AdviceDocument, Status
+from pagewarden.report.wire import AdviceDocument
+from pagewarden.report.wire_status import Status
 
 MACHINES = DATA / "machines"
 NAMES = sorted(path.name for path in MACHINES.iterdir())
@@ -21,9 +23,7 @@ def answer(capsys: pytest.CaptureFixture[str], command: str, name: str, *more: s
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("\n") == 1
-    {"status": Status, "advise": AdviceDocument}[command].model_validate_json(captured.out)
-    found: dict[str, Any] = json.loads(captured.out)
-    return found
+    return validated({"status": Status, "advise": AdviceDocument}[command], captured.out)
 
 
 @pytest.mark.parametrize("name", NAMES)

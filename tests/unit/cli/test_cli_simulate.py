@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import DATA
+from tests.documents import validated
 
 from pagewarden.cli.main import main
 from pagewarden.cli.simulate import parse_writes
@@ -20,9 +21,7 @@ def answer(capsys: pytest.CaptureFixture[str], machine: str, *words: str) -> dic
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("\n") == 1
-    SimulationDocument.model_validate_json(captured.out)
-    found: dict[str, Any] = json.loads(captured.out)
-    return found
+    return validated(SimulationDocument, captured.out)
 
 
 def test_document(capsys: pytest.CaptureFixture[str]) -> None:
