@@ -96,6 +96,12 @@ class AdviceRecommendation(Document):
     reference: str
     against: str = field(metadata=said("what would make this wrong"))
     keep: str = field(metadata=said("what to do so that the change outlives a reboot"))
+    identifier: str = field(metadata=said("stays the same as long as the same is proposed for the same reason"))
+    set_by: str | None = field(metadata=said("who gave the setting its present value"))
+    steps: list[str] = field(metadata=said("the arithmetic, line by line"))
+    worse: str | None = field(metadata=said("what gets worse, beside the memory it costs"))
+    commands: list[str] = field(metadata=said("what to type; empty for what is not done by a command"))
+    undo: list[str] = field(metadata=said("what to type to take it back"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +126,7 @@ class AdviceDocument(Document):
     findings: list[AdviceFinding]
     withheld: list[str] = field(metadata=said("why nothing can be recommended; empty where the model fits"))
     not_judged: dict[str, str] = field(metadata=said("settings that could not be judged, and why"))
+    declined: list[str] = field(metadata=said("identifiers of what is not recommended because it was declined"))
 
 
 def simulation_document(simulation: Simulation, projection: Projection) -> SimulationDocument:
@@ -178,6 +185,7 @@ def advice_document(advice: Advice) -> AdviceDocument:
         findings=[_finding(finding) for finding in advice.findings],
         withheld=list(advice.withheld),
         not_judged=dict(advice.not_judged),
+        declined=list(advice.declined),
     )
 
 
@@ -205,6 +213,12 @@ def _recommendation(recommendation: Recommendation) -> AdviceRecommendation:
         reference=recommendation.reference,
         against=recommendation.against,
         keep=recommendation.keep,
+        identifier=recommendation.identifier,
+        set_by=recommendation.set_by,
+        steps=list(recommendation.steps),
+        worse=recommendation.worse or None,
+        commands=list(recommendation.commands),
+        undo=list(recommendation.undo),
     )
 
 
