@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from pagewarden.advise.advice import advise
 from pagewarden.advise.observed import Observed
-from pagewarden.advise.policy import AdvicePolicy, Workload
-from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
+from pagewarden.advise.policy import Workload
+from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text, read_machine
 from pagewarden.cli.observe import (
     add_observation,
     check_observation,
@@ -44,8 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workload",
         choices=[workload.value for workload in Workload],
-        default=Workload.GENERAL.value,
-        help="what the machine is for, which it cannot know itself (default: general)",
+        help="what the machine is for, which it cannot know itself (default: as configured, else general)",
     )
     parser.add_argument("--explain", action="store_true", help="show the arithmetic of each recommendation")
     parser.add_argument("--check", action="store_true", help="exit with status 3 when there is something to change")
@@ -54,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, observe, advise, print."""
     check_observation(args)
-    policy = AdvicePolicy(workload=Workload(args.workload))
+    policy = advice_policy(args.root, args.workload)
     snapshot, machine = read_machine(args.root)
     observed = Observed()
     if args.watch is not None:

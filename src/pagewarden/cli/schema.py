@@ -9,7 +9,9 @@ from pagewarden.errors import ExitStatus
 
 DOCUMENTS = {
     "advice": ("pagewarden.report.wire", "AdviceDocument"),
+    "config": ("pagewarden.report.wire_config", "ConfigDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
+    "history": ("pagewarden.report.wire_history", "HistoryDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),
     "status": ("pagewarden.report.wire_status", "Status"),
