@@ -11,7 +11,7 @@ from pagewarden.apply.snippet import render_snippet
 from pagewarden.apply.standing import retire, snippet_state, standings, state_note
 from pagewarden.apply.steps import plan_steps, without_boost
 from pagewarden.apply.types import Change, Owned, Plan, Record, Refused, Snippet, SnippetState, Step, Winner
-from pagewarden.apply.winners import winner_of
+from pagewarden.apply.winners import unknown_files, winner_of
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import project
 from pagewarden.kernel.simulate import Simulation, Write, simulate
@@ -58,7 +58,9 @@ def plan_changes(scene: Scene, changes: Sequence[Change], *, force: bool = False
     :param force: also where a file that is applied before ours sets the key; the result says what is overridden.
     """
     machine = without_boost(scene.machine)
-    winners = tuple(winner for change in changes if (winner := winner_of(scene.snapshot, change.key)) is not None)
+    winners = tuple(
+        winner for change in changes if (winner := winner_of(scene.snapshot, change.key, change.value)) is not None
+    )
     accepted: list[Change] = []
     refused: list[Refused] = []
     for change in changes:
@@ -72,7 +74,8 @@ def plan_changes(scene: Scene, changes: Sequence[Change], *, force: bool = False
     if reason:
         refused += [Refused(change.key, change.value, reason) for change in accepted]
         accepted, steps, simulation = [], (), None
-    return _assemble(scene, machine, accepted, refused, steps, simulation, winners, warnings)
+    unread = tuple(f"{path} could not be read: what it sets is not known" for path in unknown_files(scene.snapshot))
+    return _assemble(scene, machine, accepted, refused, steps, simulation, winners, (*warnings, *unread))
 
 
 def _judge(

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.snippet import digest
 from pagewarden.apply.types import Record, Retired, Snippet, SnippetState, Standing
-from pagewarden.procfs.sysctl_files import parse_sysctl_file
+from pagewarden.procfs.sysctl_files import every_assignment
+from pagewarden.procfs.sysctl_lines import Program
+from pagewarden.procfs.types import SysctlFile
 
 
 def snippet_state(record: Record, snippet: Snippet) -> SnippetState:
@@ -47,7 +50,8 @@ def standings(record: Record, snippet: Snippet, current: Mapping[str, str], boot
 
 
 def _keys_of(snippet: Snippet) -> frozenset[str]:
-    return frozenset(line.key for line in parse_sysctl_file(snippet.text or "", SNIPPET).assignments)
+    lines = every_assignment([SysctlFile(SNIPPET, snippet.text)], Program.SYSTEMD, KEYS)
+    return frozenset(line.key for line in lines)
 
 
 def retire(record: Record, lost: Sequence[Standing], now: str) -> tuple[Retired, ...]:
