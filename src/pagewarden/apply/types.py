@@ -1,7 +1,8 @@
 """What a change is made of: what is wanted, the plan for it, and the durable record of what was done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from pagewarden.kernel.simulate import Simulation, Write, ZoneState
@@ -67,7 +68,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a change will do, before it does it. Without steps there is nothing to do.
+    """Everything a change will do, before it does it.
 
     :ivar changes: those that are made; `refused` holds the others.
     :ivar before: every key the plan touches -> its value today, which is what an undo writes.
@@ -75,6 +76,8 @@ class Plan:
     :ivar snippet: the whole text of our file in /etc/sysctl.d afterwards; empty where it will not exist.
     :ivar snippet_before: its text today; None where it does not exist.
     :ivar simulation: the machine before and after all steps; None where there are none.
+    :ivar owned_after: what is ours once all of it is done; `retired_after` what was let go.
+    :ivar notes: what is left alone because it is somebody else's now, one sentence each.
     :ivar winners: for each key of a change, what sets it at boot today, where anything does.
     :ivar overridden: of those, what --force overrides.
     :ivar warnings: what stands against the plan, the worst first.
@@ -87,9 +90,17 @@ class Plan:
     snippet: str
     snippet_before: str | None
     simulation: Simulation | None
+    owned_after: tuple["Owned", ...] = ()
+    retired_after: tuple["Retired", ...] = ()
+    notes: tuple[str, ...] = ()
     winners: tuple[Winner, ...] = ()
     overridden: tuple[Winner, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def idle(self) -> bool:
+        """There is nothing to do: no value and no file would change."""
+        return not self.steps and self.snippet == (self.snippet_before or "")
 
     @property
     def undo(self) -> tuple[Write, ...]:
@@ -171,3 +182,76 @@ class Record:
     def owns(self, key: str) -> Owned | None:
         """Give what we set for a key."""
         return next((entry for entry in self.owned if entry.key == key), None)
+
+
+class SnippetState(StrEnum):
+    """What became of our file in /etc/sysctl.d."""
+
+    OURS = "ours"
+    ABSENT = "absent"
+    EDITED = "edited"
+    REMOVED = "removed"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Our file as it is found.
+
+    :ivar text: None where it does not exist or is no plain text file.
+    :ivar oddity: why it is no plain text file of root ("a link to /dev/null"); empty where it is, or is not there.
+    """
+
+    text: str | None
+    oddity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of one setting that we own.
+
+    :ivar current: the value in force; None where the setting is gone.
+    :ivar foreign: why it is somebody else's now; empty where it is still ours.
+    """
+
+    owned: Owned
+    current: str | None
+    foreign: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time, passed in: `now` for stamps, `monotonic` and `sleep` for waiting (wall clocks jump)."""
+
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did.
+
+    :ivar plan: what was wanted; without steps and with the same file there was nothing to do.
+    :ivar done: it is in force and committed.
+    :ivar notes: what else was found, finished, undone or left alone on the way, one sentence each.
+    """
+
+    plan: Plan
+    record: Record
+    done: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Counters since boot that grow where a change hurts.
+
+    :ivar stalls: allocations that had to reclaim by themselves (allocstall, of all zones).
+    :ivar oom_kills: None before 4.13.
+    :ivar full_stall_us: time in which every task waited for memory (PSI full); None where the kernel has no PSI.
+    """
+
+    stalls: int
+    oom_kills: int | None
+    full_stall_us: int | None
