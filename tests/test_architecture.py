@@ -40,7 +40,10 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 # Packages from elsewhere -> the modules that may import them.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
-    "pydantic": ("report.wire", "report.wire_gfp", "report.wire_report", "config", "apply.plan_reader"),
+    "pydantic": (
+        *("report.wire", "report.wire_apply", "report.wire_gfp", "report.wire_report", "config"),
+        *("apply.plan_reader", "apply.probation_file"),
+    ),
     "rich": ("report", "cli"),
     "psutil": ("procfs", "daemon"),
     "systemd": ("klog", "daemon"),

@@ -1,6 +1,6 @@
 """The writes of a plan on the running kernel: each read back, every zone compared, free memory waited for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pagewarden.apply import verify
 from pagewarden.apply.runtime import Kernel
@@ -33,11 +33,12 @@ class CarryOut:
     :ivar notes: what did not stop it and should be known.
     """
 
-    def __init__(self, kernel: Kernel, clock: Clock, plan: Plan) -> None:
+    def __init__(self, kernel: Kernel, clock: Clock, plan: Plan, tell: Callable[[str], None]) -> None:
         assert plan.simulation is not None
         self._kernel = kernel
         self._clock = clock
         self._plan = plan
+        self._tell = tell
         self._machine = plan.simulation.machine
         self.notes: list[str] = []
 
@@ -102,6 +103,7 @@ class CarryOut:
                 return
             if elapsed >= LIMIT_SECONDS:
                 break
+            self._tell(f"{step.write.key}={step.write.text} is written; waiting for free memory in {', '.join(short)}")
             self._clock.sleep(POLL_SECONDS)
         closed = [node for node in closed_nodes(step.zones, zones) if node not in closed_before]
         if closed:

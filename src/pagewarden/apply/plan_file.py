@@ -22,7 +22,6 @@ class PlannedChange:
     :ivar current: the value in force when the plan was made; another one in force makes the plan stale.
     :ivar evidence_since: UTC, ISO 8601; None where nothing tells. `evidence_latest` likewise.
     :ivar promised: the sign that the change is to lower ("stalls", "failures"); None where it promises neither.
-    :ivar failures_per_hour: refused allocations an hour in the log before the change; None where nobody counted.
     """
 
     key: str
@@ -36,7 +35,6 @@ class PlannedChange:
     evidence_since: str | None = None
     evidence_latest: str | None = None
     promised: str | None = None
-    failures_per_hour: float | None = None
 
 
 def plan_text(changes: Sequence[PlannedChange], created_at: str, boot_id: str) -> str:

@@ -46,7 +46,6 @@ class _Change(_Strict):
     evidence_since: Stamp | None
     evidence_latest: Stamp | None
     promised: Literal["stalls", "failures"] | None
-    failures_per_hour: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None
 
 
 class _Plan(_Strict):

@@ -45,11 +45,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A change made earlier without a person, and what became of it.
+    """A change made earlier, and what became of it.
 
-    :ivar direction: 1 for a raise, -1 for a lowering, 0 where neither word fits (a vector).
+    :ivar direction: see `direction_of`.
     :ivar at: UTC, when it was made; `ended_at` when its probation ended, None where it has not.
     :ivar undone: why it was taken back; empty where it stayed.
+    :ivar unattended: no person looked at it first.
+    :ivar promised: what it was to lower; empty where it promised nothing that can be counted.
+    :ivar bought: what its probation showed.
     """
 
     key: str
@@ -57,6 +60,18 @@ class Trial:
     at: datetime
     ended_at: datetime | None = None
     undone: str = ""
+    unattended: bool = True
+    before: str = ""
+    value: str = ""
+    promised: str = ""
+    bought: str = ""
+
+
+def direction_of(before: str, value: str) -> int:
+    """Whether a value rises (1) or falls (-1); 0 for a vector."""
+    if not (value.isdigit() and before.isdigit()):
+        return 0
+    return (int(value) > int(before)) - (int(value) < int(before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +93,6 @@ class Proposal:
     evidence_latest: datetime | None
     simulation: Simulation | None
 
-    @property
-    def direction(self) -> int:
-        """Whether the value rises (1) or falls (-1); 0 for a vector."""
-        if not (self.value.isdigit() and self.current.isdigit()):
-            return 0
-        return (int(self.value) > int(self.current)) - (int(self.value) < int(self.current))
-
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -92,7 +100,7 @@ class Situation:
 
     :ivar now: UTC; `local` the machine's own wall clock, for the windows.
     :ivar pressure_percent: PSI memory some, of the last minute; None where this kernel does not tell.
-    :ivar trials: changes made earlier without a person, and those still on probation.
+    :ivar trials: changes made earlier, and those still on probation.
     :ivar on_probation: a change is being watched now.
     """
 
@@ -199,8 +207,9 @@ def _held_back(proposal: Proposal, policy: Policy) -> str:
 
 def _tried(proposal: Proposal, situation: Situation) -> str:
     """The same setting in the same direction, tried and taken back, is left until there is newer evidence."""
+    wanted = direction_of(proposal.current, proposal.value)
     for trial in situation.trials:
-        if trial.key != proposal.key or trial.direction != proposal.direction or not trial.undone:
+        if trial.key != proposal.key or trial.direction != wanted or not trial.undone:
             continue
         since = trial.ended_at or trial.at
         if proposal.evidence_latest is None or proposal.evidence_latest <= since:
@@ -214,7 +223,7 @@ def _probation(situation: Situation) -> str:
 
 def _often(policy: Policy, situation: Situation) -> str:
     # A stamp in the future counts as today: a clock that was set back must not allow one more.
-    recent = [trial for trial in situation.trials if situation.now - trial.at < DAY]
+    recent = [trial for trial in situation.trials if trial.unattended and situation.now - trial.at < DAY]
     if len(recent) < policy.changes_per_day:
         return ""
     if not recent:

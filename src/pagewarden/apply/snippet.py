@@ -7,7 +7,7 @@ from textwrap import wrap
 from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.types import Owned
 
-_WIDTH = 100
+_WIDTH = 78
 
 
 def render_snippet(owned: Iterable[Owned], version: str) -> str:
@@ -17,8 +17,9 @@ def render_snippet(owned: Iterable[Owned], version: str) -> str:
         return ""
     lines = [
         f"# Written by pagewarden {version}; last change {max(entry.applied_at for entry in entries)}.",
-        "# Undo all of it: pagewarden revert. What was changed, when and why: pagewarden rollback-status.",
-        "# If you edit this file it is yours: pagewarden sees that, and leaves it and its settings alone.",
+        "# What was changed, when and why: pagewarden rollback-status",
+        "# Undo all of it: pagewarden revert",
+        "# If you edit this file it is yours: pagewarden then leaves it alone.",
     ]
     for entry in entries:
         lines += ["", *_entry(entry)]
@@ -37,7 +38,7 @@ def _entry(entry: Owned) -> Iterator[str]:
 def _comment(text: str, hanging: str = "") -> list[str]:
     # Nothing of a reason may become a line of its own: what does not start with # would be a setting.
     words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return [f"# {line}" for line in wrap(words, _WIDTH - 2, subsequent_indent=hanging, break_long_words=False)]
+    return [f"# {line}" for line in wrap(words, _WIDTH - 2, subsequent_indent=hanging)]
 
 
 def digest(text: str) -> str:

@@ -25,13 +25,18 @@ from pagewarden.kernel.machine import machine_of
 from pagewarden.procfs.snapshot import read_snapshot
 
 
+def _silent(text: str) -> None:
+    """Nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class System:
-    """The machine that is changed: its files, its kernel, its time."""
+    """The machine that is changed: its files, its kernel, its time. :ivar tell: called with what is waited for."""
 
     paths: Paths
     kernel: Kernel
     clock: Clock
+    tell: Callable[[str], None] = _silent
 
 
 def read_scene(system: System, record: Record) -> Scene:
@@ -145,7 +150,7 @@ def _writes(system: System, plan: Plan, intent: Intent) -> tuple[str, ...]:
         return carry_back(system.kernel, plan)
     if not plan.steps:
         return ()
-    work = CarryOut(system.kernel, system.clock, plan)
+    work = CarryOut(system.kernel, system.clock, plan, system.tell)
     work.run()
     return tuple(work.notes)
 

@@ -9,8 +9,11 @@ from pagewarden.errors import ExitStatus
 
 DOCUMENTS = {
     "advice": ("pagewarden.report.wire", "AdviceDocument"),
+    "apply": ("pagewarden.report.wire_apply", "ApplyDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
+    "revert": ("pagewarden.report.wire_apply", "RevertDocument"),
+    "rollback-status": ("pagewarden.report.wire_apply", "RollbackStatusDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),
     "status": ("pagewarden.report.wire", "Status"),
 }

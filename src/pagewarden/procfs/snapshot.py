@@ -242,7 +242,10 @@ class _Assembly:
         conf = SYSCTL_CONF[1:]
         if conf in read:
             linked = any(file.link == SYSCTL_CONF for file in files)
-            files.append(SysctlFile(SYSCTL_CONF, self._settings_text(conf, note=not paths, complain=not linked)))
+            text = self._settings_text(conf, note=not paths, complain=not linked)
+            failure = self.gathered.failures.get(conf)
+            if failure is None or not failure.missing:
+                files.append(SysctlFile(SYSCTL_CONF, text))
         return tuple(files)
 
     def _telling_link(self, path: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
+from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause
 from pagewarden.kernel.fit import Difference, Fit
@@ -55,6 +56,17 @@ class StatusSetting(Document):
     note: str | None = None
 
 
+class StatusChange(Document):
+    """One setting that `pagewarden apply` changed."""
+
+    key: str
+    value: str
+    original: str = Field(description="what revert writes")
+    applied_at: str
+    why: str
+    foreign: str | None = Field(description="why it is somebody else's now; null where it is still ours")
+
+
 class StatusDifference(Document):
     """One number the model does not reproduce."""
 
@@ -88,6 +100,7 @@ class Status(Document):
     zones: list[StatusZone]
     settings: list[StatusSetting]
     fit: StatusFit
+    changes: list[StatusChange] = Field(description="what pagewarden changed and did not revert")
 
 
 class ZoneNumbers(Document):
@@ -190,7 +203,9 @@ class AdviceDocument(Document):
     not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
 
 
-def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Setting]) -> Status:
+def status_document(
+    snapshot: Snapshot, machine: Machine, settings: Iterable[Setting], changes: Iterable[Standing] = ()
+) -> Status:
     """Build the status document."""
     return Status(
         host=snapshot.host,
@@ -211,6 +226,18 @@ def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Set
             for setting in settings
         ],
         fit=_status_fit(machine.fit),
+        changes=[_status_change(entry) for entry in changes],
+    )
+
+
+def _status_change(entry: Standing) -> StatusChange:
+    return StatusChange(
+        key=entry.owned.key,
+        value=entry.owned.value,
+        original=entry.owned.original,
+        applied_at=entry.owned.applied_at,
+        why=entry.owned.why,
+        foreign=entry.foreign or None,
     )
 
 

@@ -28,7 +28,6 @@ CHANGE = PlannedChange(
     evidence_since="2026-11-23T00:00:00+00:00",
     evidence_latest="2026-11-25T11:00:00+00:00",
     promised="failures",
-    failures_per_hour=0.5,
 )
 ME = os.getuid()
 
@@ -120,12 +119,12 @@ def test_files_that_are_refused(plan: Path, spoil: Callable[[Path], object], rea
 @pytest.mark.skipif(ME != 0, reason="writes settings: needs root (files of several users)")
 def test_somebody_elses_file_is_refused(plan: Path) -> None:
     os.chown(plan, 4242, 4242)
-    with pytest.raises(PlanRefused, match="plan.json: belongs to user 4242; expected 0"):
+    with pytest.raises(PlanRefused, match=r"plan\.json: belongs to user 4242; expected 0"):
         read(plan)
     os.chown(plan.parent, 4242, 4242)
     assert read(plan).changes == (CHANGE,)
     os.chown(plan.parent, 4343, 4343)
-    with pytest.raises(PlanRefused, match="plan.json: belongs to user 4242; expected 0 or 4343"):
+    with pytest.raises(PlanRefused, match=r"plan\.json: belongs to user 4242; expected 0 or 4343"):
         read(plan)
     os.chown(plan.parent, 4242, 4242)
     os.chown(plan.parent.parent, 4242, 4242)
@@ -202,9 +201,6 @@ def _set_change(**entries: Any) -> Callable[[dict[str, Any]], None]:
         (_set_change(evidence_since="yesterday"), "evidence_since"),
         (_set_change(evidence_since="2026-02-31T00:00:00Z"), "is no moment"),
         (_set_change(promised="happiness"), "promised"),
-        (_set_change(failures_per_hour=-1.0), "failures_per_hour"),
-        (_set_change(failures_per_hour=float("nan")), "failures_per_hour|not a plan"),
-        (_set_change(failures_per_hour="1"), "failures_per_hour"),
         (_set_change(more=1), "more"),
         (lambda document: document["changes"][0].pop("risk"), "risk"),
     ],
