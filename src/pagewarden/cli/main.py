@@ -20,6 +20,8 @@ COMMANDS = {
     "rollback-status": "what apply changed, when, why, and what revert would put back",
     "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
     "gfp": "decode a GFP mask as a given kernel numbered it",
+    "history": "what the service saw over the past days",
+    "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
     "schema": "print the JSON Schema of a command's JSON output",
 }
