@@ -13,6 +13,7 @@ DOCUMENTS = {
     "config": ("pagewarden.report.wire_config", "ConfigDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
     "history": ("pagewarden.report.wire_history", "HistoryDocument"),
+    "probation": ("pagewarden.report.wire_probation", "ProbationDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
     "revert": ("pagewarden.report.wire_apply", "RevertDocument"),
     "rollback-status": ("pagewarden.report.wire_apply", "RollbackStatusDocument"),
