@@ -8,18 +8,21 @@ from pagewarden.advise.types import Workload
 from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.plan import changes_of, plan_changes
+from pagewarden.apply.probation_run import apply_on_probation
 from pagewarden.apply.signals import ended_by_signals
-from pagewarden.apply.transaction import apply_changes
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
 from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
+from pagewarden.cli.following import follow, terms_of
 from pagewarden.errors import ExitStatus, UsageError
 
 HELP = """\
 Change settings, in the running kernel and in /etc/sysctl.d/60-pagewarden.conf for the next boot: those that 'advise'
 recommends (all, or the KEYs named), or values of your own (KEY=VALUE), with the same checks. Old values are recorded
 first; every write is read back, and every zone compared with the prediction. What does not come out as predicted, or
-hurts, is undone at once. Settings made elsewhere are left alone. Undo: pagewarden revert."""
+hurts, is undone at once. Settings made elsewhere are left alone. Afterwards the change is on probation: watched by
+pagewarden-probation.service where it is enabled, otherwise by this command while it stays on a terminal, and taken
+back if it hurts or does not help. Undo: pagewarden revert."""
 
 EPILOG = f"""\
 examples:
@@ -50,11 +53,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Workload.GENERAL.value,
         help="what the machine is for, as for 'advise' (default: general)",
     )
+    parser.add_argument(
+        "--no-watch", action="store_true", help="do not stay and watch the change, where a terminal is there to stay on"
+    )
+    parser.add_argument("--plan", metavar="FILE", help="with --unattended: the plan that the service left")
+    parser.add_argument(
+        "--unattended", action="store_true", help="make what the plan asks for and the configured policy allows"
+    )
     parser.add_argument("words", nargs="*", metavar="KEY[=VALUE]", help="a recommended setting, or one of your own")
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Plan, then print the plan or carry it out."""
+    if args.plan is not None or args.unattended:
+        return _unattended(args)
     own, named = parse_words(args.words)
     if args.dry_run:
         return _dry_run(args, own, named)
@@ -62,9 +74,26 @@ def run(args: argparse.Namespace) -> ExitStatus:
         raise UsageError("--root is for --dry-run: settings are changed on this machine alone")
     need_root("apply", args.words, look="pagewarden apply --dry-run")
     changes = _wanted(args, own, named)
+    system = running_system()
     with ended_by_signals():
-        outcome = apply_changes(running_system(), changes, force=args.force, all_or_nothing=bool(args.words))
-    return _answer(args, outcome)
+        outcome = apply_on_probation(
+            system, changes, terms_of(changes), force=args.force, all_or_nothing=bool(args.words)
+        )
+    status = _answer(args, outcome)
+    if status is ExitStatus.DONE and outcome.done and outcome.plan.steps:
+        return follow(system, stay=not args.no_watch)
+    return status
+
+
+def _unattended(args: argparse.Namespace) -> ExitStatus:
+    if args.plan is None or not args.unattended:
+        raise UsageError("--plan and --unattended go together: apply --plan FILE --unattended")
+    if args.words or args.dry_run or args.force or args.root != "/" or args.format != "text":
+        raise UsageError("--plan --unattended takes no other arguments: the plan says what, the configuration whether")
+    need_root("apply", ["--plan", args.plan, "--unattended"], look="pagewarden advise")
+    from pagewarden.cli.unattended import run_plan
+
+    return run_plan(args.plan)
 
 
 def parse_words(words: list[str]) -> tuple[list[Change], list[str]]:

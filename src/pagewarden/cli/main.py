@@ -18,8 +18,11 @@ COMMANDS = {
     "apply": "change settings, verified against the kernel, undone where that fails",
     "revert": "put back what apply changed",
     "rollback-status": "what apply changed, when, why, and what revert would put back",
+    "probation": "how the last change does, and what became of those before",
     "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
     "gfp": "decode a GFP mask as a given kernel numbered it",
+    "history": "what the service saw over the past days",
+    "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
     "schema": "print the JSON Schema of a command's JSON output",
 }
