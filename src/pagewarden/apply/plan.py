@@ -9,7 +9,7 @@ from pagewarden.apply.bounds import KEYS, effect_refusal, key_refusal, value_ref
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.snippet import render_snippet
 from pagewarden.apply.standing import retire, snippet_state, standings, state_note
-from pagewarden.apply.steps import plan_steps, without_boost
+from pagewarden.apply.steps import plan_steps, unsafe_step, without_boost
 from pagewarden.apply.types import Change, Owned, Plan, Record, Refused, Snippet, SnippetState, Step, Winner
 from pagewarden.apply.winners import unknown_files, winner_of
 from pagewarden.kernel.machine import Machine
@@ -138,7 +138,9 @@ def _effect(
         return None, (), "", ()
     simulation = simulate(machine, [step.write for step in steps], assigned)
     projection = project(simulation, scene.snapshot)
-    return simulation, steps, effect_refusal(simulation, projection) or "", projection.warnings
+    reason = effect_refusal(simulation, projection) or unsafe_step(machine, steps)
+    # What the steps are for needs no warning any more.
+    return simulation, steps, reason, tuple(line for line in projection.warnings if not line.endswith("in steps."))
 
 
 def _assemble(
@@ -166,7 +168,7 @@ def _assemble(
         refused=tuple(refused),
         before={change.key: machine.sysctls[change.key] for change in accepted},
         steps=steps,
-        snippet=render_snippet(owned, scene.version),
+        snippet=render_snippet(owned, scene.version) or None,
         snippet_before=scene.snippet.text,
         simulation=simulation,
         owned_after=owned,
@@ -226,7 +228,7 @@ def plan_revert(scene: Scene, keys: Sequence[str] = ()) -> Plan:
     writes = [step.write for step in steps if step.zones]
     state = snippet_state(scene.record, scene.snippet)
     ours = state in (SnippetState.OURS, SnippetState.ABSENT, SnippetState.REMOVED)
-    text = render_snippet(kept, scene.version) if ours else scene.snippet.text or ""
+    text = render_snippet(kept, scene.version) or None if ours else scene.snippet.text
     notes = [f"{entry.owned.key} is left alone: {entry.foreign}" for entry in lost]
     note = state_note(state, scene.snippet)
     return Plan(

@@ -139,7 +139,7 @@ def _pending(scene: Scene, plan: Plan, intent: Intent) -> Pending:
         before=plan.before,
         writes=tuple(step.write for step in plan.steps),
         snippet_before=plan.snippet_before,
-        snippet_after=plan.snippet or None,
+        snippet_after=plan.snippet,
         owned_after=plan.owned_after,
         retired_after=plan.retired_after,
     )

@@ -162,7 +162,7 @@ def apply_document(outcome: Outcome, snippet_path: str, *, dry_run: bool) -> App
         cost_bytes=simulation.cost_bytes if simulation else 0,
         winners=[_winner(winner, overridden=winner in plan.overridden) for winner in plan.winners],
         snippet_path=snippet_path,
-        snippet=plan.snippet or None,
+        snippet=plan.snippet,
         snippet_before=plan.snippet_before,
         undo=[ApplyWrite(key=write.key, value=write.text) for write in plan.undo],
         warnings=list(plan.warnings),
@@ -215,7 +215,7 @@ def revert_document(outcome: Outcome, snippet_path: str) -> RevertDocument:
         outcome="reverted" if outcome.done else "nothing",
         restored=[ApplyWrite(key=change.key, value=change.value) for change in plan.changes] if outcome.done else [],
         snippet_path=snippet_path,
-        snippet=plan.snippet or None,
+        snippet=plan.snippet,
         notes=list(outcome.notes),
     )
 
