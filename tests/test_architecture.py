@@ -28,6 +28,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "diagnose",
         "advise",
         "apply.types",
+        "apply.policy",
+        "apply.probation",
         "history.types",
         "config.settings",
     ),
@@ -49,7 +51,7 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 # Packages from elsewhere -> the modules that may import them.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
-    "pydantic": ("cli.schema", "config.check"),
+    "pydantic": ("apply.plan_reader", "apply.probation_file", "cli.schema", "config.check"),
     "prometheus_client": ("report.metrics",),
     "jinja2": ("report.page",),
     "rich": ("report", "cli"),

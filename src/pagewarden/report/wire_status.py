@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.history.types import ServiceState
 from pagewarden.kernel.fit import Difference, Fit
@@ -48,6 +49,18 @@ class StatusSetting(Document):
     kernel_default: str | None
     set_by: str | None
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange(Document):
+    """One setting that `pagewarden apply` changed."""
+
+    key: str
+    value: str
+    original: str = field(metadata=said("what revert writes"))
+    applied_at: str
+    why: str
+    foreign: str | None = field(metadata=said("why it is somebody else's now; null where it is still ours"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +137,15 @@ class Status(Document):
     zones: list[StatusZone]
     settings: list[StatusSetting]
     fit: StatusFit
+    changes: list[StatusChange] = field(metadata=said("what pagewarden changed and did not revert"))
     service: StatusService | None = field(
         default=None, metadata=said("null where the service does not run or may not be asked")
     )
 
 
-def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Setting]) -> Status:
+def status_document(
+    snapshot: Snapshot, machine: Machine, settings: Iterable[Setting], changes: Iterable[Standing] = ()
+) -> Status:
     """Build the status document."""
     return Status(
         host=snapshot.host,
@@ -150,6 +166,18 @@ def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Set
             for setting in settings
         ],
         fit=_status_fit(machine.fit),
+        changes=[_status_change(entry) for entry in changes],
+    )
+
+
+def _status_change(entry: Standing) -> StatusChange:
+    return StatusChange(
+        key=entry.owned.key,
+        value=entry.owned.value,
+        original=entry.owned.original,
+        applied_at=entry.owned.applied_at,
+        why=entry.owned.why,
+        foreign=entry.foreign or None,
     )
 
 
