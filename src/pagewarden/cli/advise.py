@@ -9,8 +9,6 @@ from pagewarden.advise.policy import Workload
 from pagewarden.apply.policy import Policy
 from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
 from pagewarden.cli.observe import add_observation, check_observation, observe
-from pagewarden.cli.previews import previews
-from pagewarden.cli.unattended import configured_policy
 from pagewarden.errors import ExitStatus
 
 HELP = """\
@@ -53,6 +51,10 @@ def run(args: argparse.Namespace) -> ExitStatus:
     advice = advise(snapshot, machine, policy, observed)
     verdicts, limits = {}, Policy()
     if args.root == "/" and advice.recommendations:
+        # What judges changes takes a tenth of a second to load.
+        from pagewarden.cli.previews import previews
+        from pagewarden.cli.unattended import configured_policy
+
         limits = configured_policy()
         verdicts = dict(previews(advice.recommendations, snapshot, machine, limits))
     if args.format == "json":
