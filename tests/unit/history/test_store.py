@@ -215,7 +215,10 @@ def test_a_folder_is_no_history(path: str) -> None:
     Path(path).mkdir()
     with pytest.raises(HistoryError, match="unable to open"):
         opened(path)
-    with pytest.raises(ReadError, match="is a directory"), open_reader(path):
+    with pytest.raises(ReadError, match="not a regular file"), open_reader(path):
+        pass
+    os.mkfifo(f"{path}.pipe")
+    with pytest.raises(ReadError, match="not a regular file"), open_reader(f"{path}.pipe"):
         pass
 
 
