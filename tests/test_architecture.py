@@ -21,8 +21,19 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "advise": ("diagnose", "kernel", "procfs.types"),
     "apply": ("advise", "kernel", "procfs"),
     "history": ("procfs",),
-    "report": ("procfs.types", "kernel", "klog.types", "diagnose", "advise", "apply.types", "history.types"),
-    "config": (),
+    "report": (
+        "procfs.types",
+        "kernel",
+        "klog.types",
+        "diagnose",
+        "advise",
+        "apply.types",
+        "apply.policy",
+        "apply.probation",
+        "history.types",
+        "config.settings",
+    ),
+    "config": ("procfs.reader",),
     "daemon": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config"),
     "cli": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config", "daemon"),
     "__main__": ("cli",),
@@ -40,7 +51,9 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 # Packages from elsewhere -> the modules that may import them.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
-    "pydantic": ("cli.schema", "config"),
+    "pydantic": ("apply.plan_reader", "apply.probation_file", "cli.schema", "config.check"),
+    "prometheus_client": ("report.metrics",),
+    "jinja2": ("report.page",),
     "rich": ("report", "cli"),
     "psutil": ("procfs", "daemon"),
     "systemd": ("klog", "daemon"),

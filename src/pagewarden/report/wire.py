@@ -1,10 +1,11 @@
 """The JSON of `pagewarden simulate` and `pagewarden advise`, which carries simulations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
+from pagewarden.apply.policy import Verdict
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause
 from pagewarden.kernel.projection import Projection
 from pagewarden.kernel.simulate import Simulation, ZoneState
@@ -115,6 +116,15 @@ class AdviceFinding(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceUnattended(Document):
+    """Whether one setting would be changed without a person."""
+
+    key: str
+    allowed: bool
+    reasons: list[str] = field(metadata=said("what stands against it; empty where it is allowed"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceDocument(Document):
     """`pagewarden advise --format json`."""
 
@@ -127,6 +137,17 @@ class AdviceDocument(Document):
     withheld: list[str] = field(metadata=said("why nothing can be recommended; empty where the model fits"))
     not_judged: dict[str, str] = field(metadata=said("settings that could not be judged, and why"))
     declined: list[str] = field(metadata=said("identifiers of what is not recommended because it was declined"))
+    unattended: list[AdviceUnattended] = field(
+        default_factory=list, metadata=said("of this machine only, not of a capture")
+    )
+
+
+def unattended_document(verdicts: Mapping[str, Verdict]) -> list[AdviceUnattended]:
+    """Build the part of what would be applied without a person."""
+    return [
+        AdviceUnattended(key=key, allowed=verdict.allowed, reasons=list(verdict.reasons))
+        for key, verdict in verdicts.items()
+    ]
 
 
 def simulation_document(simulation: Simulation, projection: Projection) -> SimulationDocument:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
+from pagewarden.history.types import ServiceState
 from pagewarden.kernel.fit import Difference, Fit
 from pagewarden.kernel.fragmentation import fragmentation_indexes
 from pagewarden.kernel.machine import Machine
@@ -50,6 +52,18 @@ class StatusSetting(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange(Document):
+    """One setting that `pagewarden apply` changed."""
+
+    key: str
+    value: str
+    original: str = field(metadata=said("what revert writes"))
+    applied_at: str
+    why: str
+    foreign: str | None = field(metadata=said("why it is somebody else's now; null where it is still ours"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusDifference(Document):
     """One number the model does not reproduce."""
 
@@ -72,6 +86,44 @@ class StatusFit(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFinding(Document):
+    """A finding that the service has open."""
+
+    identity: str
+    cause: str
+    severity: str
+    text: str
+    since_time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceProbation(Document):
+    """A change that is being watched."""
+
+    key: str
+    value: str
+    old_value: str
+    until_time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusService(Document):
+    """What the service says of itself. Times are seconds since 1970."""
+
+    version: str
+    pid: int
+    since_time: float
+    last_poll_time: float
+    next_poll_time: float
+    poll_count: int
+    report_count: int
+    findings: list[ServiceFinding]
+    plan: list[str]
+    probation: list[ServiceProbation]
+    degraded: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status(Document):
     """`pagewarden status --format json`."""
 
@@ -85,9 +137,15 @@ class Status(Document):
     zones: list[StatusZone]
     settings: list[StatusSetting]
     fit: StatusFit
+    changes: list[StatusChange] = field(metadata=said("what pagewarden changed and did not revert"))
+    service: StatusService | None = field(
+        default=None, metadata=said("null where the service does not run or may not be asked")
+    )
 
 
-def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Setting]) -> Status:
+def status_document(
+    snapshot: Snapshot, machine: Machine, settings: Iterable[Setting], changes: Iterable[Standing] = ()
+) -> Status:
     """Build the status document."""
     return Status(
         host=snapshot.host,
@@ -108,6 +166,49 @@ def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Set
             for setting in settings
         ],
         fit=_status_fit(machine.fit),
+        changes=[_status_change(entry) for entry in changes],
+    )
+
+
+def _status_change(entry: Standing) -> StatusChange:
+    return StatusChange(
+        key=entry.owned.key,
+        value=entry.owned.value,
+        original=entry.owned.original,
+        applied_at=entry.owned.applied_at,
+        why=entry.owned.why,
+        foreign=entry.foreign or None,
+    )
+
+
+def service_document(state: ServiceState | str | None) -> StatusService | None:
+    """Build the service's part of the status document; None where nothing could be read."""
+    if not isinstance(state, ServiceState):
+        return None
+    return StatusService(
+        version=state.version,
+        pid=state.pid,
+        since_time=state.since_seconds,
+        last_poll_time=state.last_poll_seconds,
+        next_poll_time=state.next_poll_seconds,
+        poll_count=state.poll_count,
+        report_count=state.report_count,
+        findings=[
+            ServiceFinding(
+                identity=finding.identity,
+                cause=finding.cause,
+                severity=finding.severity,
+                text=finding.text,
+                since_time=finding.since_seconds,
+            )
+            for finding in state.findings
+        ],
+        plan=list(state.plan),
+        probation=[
+            ServiceProbation(key=p.key, value=p.value, old_value=p.old_value, until_time=p.until_seconds)
+            for p in state.probation
+        ],
+        degraded=list(state.degraded),
     )
 
 
