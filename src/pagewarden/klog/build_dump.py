@@ -155,11 +155,15 @@ class DumpBuilder:
 def is_whole(zone: ZoneDump) -> bool:
     """Whether the zone's watermarks, reserve and free list are all there."""
     marks = (zone.free_kb, zone.min_kb, zone.low_kb, zone.high_kb)
+    reserve = zone.lowmem_reserve_pages is not None or zone.protections_pages is not None
+    return None not in marks and list_is_whole(zone) and reserve
+
+
+def list_is_whole(zone: ZoneDump) -> bool:
+    """Whether the zone's free list is there, up to its total."""
     blocks = zone.free_blocks
     counts = blocks is not None and all(entry.count is not None for entry in blocks)
-    whole = blocks == () or zone.free_list_total_kb is not None
-    reserve = zone.lowmem_reserve_pages is not None or zone.protections_pages is not None
-    return None not in marks and counts and whole and reserve
+    return counts and (blocks == () or zone.free_list_total_kb is not None)
 
 
 def _zone_dump(key: ZoneKey, zone: _Zone) -> ZoneDump:

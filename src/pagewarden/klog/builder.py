@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from pagewarden.klog import decode_header, decode_meminfo, decode_trace
-from pagewarden.klog.build_dump import DumpBuilder, ZoneKey, is_whole
+from pagewarden.klog.build_dump import DumpBuilder, ZoneKey, is_whole, list_is_whole
 from pagewarden.klog.build_oom import OomBuilder, SlabBuilder
 from pagewarden.klog.decode_header import Header
 from pagewarden.klog.slots import Slot
@@ -323,7 +323,7 @@ def _missing(report: Report, headed: bool) -> tuple[str, ...]:
         ("zones", global_dump and not any(zone.free_kb is not None for zone in zones)),
         ("watermarks", any(None in (zone.min_kb, zone.low_kb, zone.high_kb) for zone in zones)),
         ("lowmem-reserve", any(zone.lowmem_reserve_pages is None for zone in zones)),
-        ("free-lists", any(zone.free_blocks is None for zone in zones)),
+        ("free-lists", not all(list_is_whole(zone) for zone in zones)),
         ("victim", report.kind in OOM_KINDS and not report.victims),
     )
     return tuple(name for name, lacks in checks if lacks)

@@ -254,7 +254,7 @@ class Report:
     :ivar related_lines: earlier reports of this log that ask with the same mask shortly before, by line number.
     :ivar complete: zones are there, and each with its watermarks, its reserve and its whole free list.
     :ivar missing: what such a report has and this one lacks: "header", "order", "gfp-mask", "comm", "release", "trace",
-        "memory-dump", "zones", "watermarks", "lowmem-reserve", "free-lists", "victim".
+        "memory-dump", "zones", "watermarks", "lowmem-reserve", "free-lists" (a cut one too), "victim".
     :ivar notes: what is odd about it, in words.
     :ivar raw: the text of an unrecognised report, bounded.
     """

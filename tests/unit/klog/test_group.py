@@ -434,3 +434,13 @@ def test_lines_may_come_without_numbers_of_their_own() -> None:
     grouper = Grouper()
     assert grouper.feed(LogLine(0, failure("a").strip())) == []
     assert [report.line_number for report in grouper.finish()] == [0]
+
+
+def test_a_free_list_that_is_cut_is_missing() -> None:
+    whole = sample("failure-6.1")
+    at = max(number for number, line in enumerate(whole) if "kB = " in line)
+    cut = [*whole[:at], whole[at].partition(" = ")[0], *whole[at + 1 :]]
+    report = only_report("\n".join(whole))
+    assert (report.complete, report.missing) == (True, ())
+    report = only_report("\n".join(cut))
+    assert (report.complete, report.missing) == (False, ("free-lists",))
