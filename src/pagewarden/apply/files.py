@@ -71,17 +71,15 @@ def read_regular(path: Path) -> str | None:
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return _read_text(path, handle)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         return None
     except OSError as error:
         reason = "a link" if error.errno == errno.ELOOP else str(error.strerror or error).lower()
         raise ApplyError(f"{path}: {reason}") from None
-    try:
-        return _read_text(path, handle)
-    except OSError as error:
-        raise ApplyError(f"{path}: {str(error.strerror or error).lower()}") from None
-    finally:
-        os.close(handle)
 
 
 def _read_text(path: Path, handle: int) -> str:

@@ -118,6 +118,9 @@ def _foreign_refusal(scene: Scene, change: Change, winners: Sequence[Winner], *,
     retired = next((entry for entry in scene.record.retired if entry.key == change.key), None)
     if change.auto and retired is not None:
         return f"left alone since {retired.since}: {retired.reason}"
+    unread = unknown_files(scene.snapshot)
+    if unread and not force:
+        return f"{unread[0]} could not be read: whether it sets {change.key} is not known"
     winner = next((entry for entry in winners if entry.key == change.key), None)
     if winner is None or winner.value == change.value:
         return None
