@@ -96,7 +96,8 @@ def apply_on_probation(
         if begun:
             # Where this fails, the next reading finds that the change is not in force.
             with suppress(OSError, PagewardenError):
-                _close(system, frozenset(begun[0].before), f"it failed while it was made: {in_words(error)}", "")
+                why = in_words(error).partition("; undone")[0]
+                _close(system, frozenset(begun[0].before), f"it failed while it was made: {why}", "")
         raise
 
 

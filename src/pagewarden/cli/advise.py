@@ -1,16 +1,20 @@
 """`pagewarden advise`."""
 
 import argparse
+from itertools import chain
 
 from pagewarden.advise.advice import advise
 from pagewarden.advise.types import Workload
+from pagewarden.apply.policy import Policy
 from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
+from pagewarden.cli.previews import previews
+from pagewarden.cli.unattended import configured_policy
 from pagewarden.errors import ExitStatus
 
 HELP = """\
 Say what to change on this machine and why, or that there is nothing to change. Each recommendation names the present
-and the proposed value, the evidence, the predicted effect on every zone, the price, and what would make it wrong.
-Nothing is ever written."""
+and the proposed value, the evidence, the predicted effect on every zone, the price, and what would make it wrong; on
+this machine also whether it would be applied without a person, and if not, why. Nothing is ever written."""
 
 EPILOG = """\
 examples:
@@ -37,12 +41,17 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, advise, print."""
     snapshot, machine = read_machine(args.root)
     advice = advise(snapshot, machine, Workload(args.workload))
+    verdicts, policy = {}, Policy()
+    if args.root == "/" and advice.recommendations:
+        policy = configured_policy()
+        verdicts = dict(previews(advice.recommendations, snapshot, machine, policy))
     if args.format == "json":
-        from pagewarden.report.wire import advice_document
+        from pagewarden.report.wire import advice_document, unattended_document
 
-        print_json(advice_document(advice))
+        document = advice_document(advice)
+        print_json(document.model_copy(update={"unattended": unattended_document(verdicts)}))
     else:
-        from pagewarden.report.advice import render_advice
+        from pagewarden.report.advice import render_advice, render_unattended
 
-        print_text(render_advice(advice))
+        print_text(chain(render_advice(advice), render_unattended(verdicts, policy)))
     return ExitStatus.FOUND if args.check and not advice.quiet else ExitStatus.DONE

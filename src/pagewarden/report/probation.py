@@ -8,7 +8,7 @@ from rich.text import Text
 
 from pagewarden.apply.policy import Trial
 from pagewarden.apply.probation import WORDS, Probation, bought
-from pagewarden.report.words import heading, plain_table
+from pagewarden.report.words import heading
 
 _MOST_TRIALS = 10
 
@@ -23,7 +23,8 @@ def render_probation(probation: Probation | None, trials: Sequence[Trial]) -> It
     if ended:
         yield ""
         yield heading("Earlier changes, the last first")
-        yield _table(ended[: -_MOST_TRIALS - 1 : -1])
+        for trial in ended[: -_MOST_TRIALS - 1 : -1]:
+            yield from _trial(trial)
 
 
 def _running(probation: Probation) -> Iterator[RenderableType]:
@@ -42,11 +43,8 @@ def _running(probation: Probation) -> Iterator[RenderableType]:
     yield from (Padding(Text(line), (0, 0, 0, 2)) for line in lines)
 
 
-def _table(trials: Sequence[Trial]) -> RenderableType:
-    table = plain_table("made (UTC)", "setting", "from", "to", "ended", "showed")
-    for trial in trials:
-        how = f"taken back: {trial.undone}" if trial.undone else "stayed"
-        table.add_row(
-            f"{trial.at:%Y-%m-%d %H:%M}", trial.key, trial.before, trial.value, Text(how), Text(trial.bought or "-")
-        )
-    return table
+def _trial(trial: Trial) -> Iterator[RenderableType]:
+    yield Text(f"{trial.at:%Y-%m-%d %H:%M} UTC  {trial.key}: {trial.before} -> {trial.value}")
+    yield Padding(Text(f"taken back: {trial.undone}" if trial.undone else "stayed", style="dim"), (0, 0, 0, 4))
+    if trial.bought:
+        yield Padding(Text(trial.bought, style="dim"), (0, 0, 0, 4))

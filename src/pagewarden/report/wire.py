@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
+from pagewarden.apply.policy import Verdict
 from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause
@@ -227,6 +228,14 @@ class AdviceFinding(Document):
     evidence: list[AdviceEvidence]
 
 
+class AdviceUnattended(Document):
+    """Whether one setting would be changed without a person."""
+
+    key: str
+    allowed: bool
+    reasons: list[str] = Field(description="what stands against it; empty where it is allowed")
+
+
 class AdviceDocument(Document):
     """`pagewarden advise --format json`."""
 
@@ -238,6 +247,15 @@ class AdviceDocument(Document):
     findings: list[AdviceFinding]
     withheld: list[str] = Field(description="why nothing can be recommended; empty where the model fits")
     not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
+    unattended: list[AdviceUnattended] = Field([], description="of this machine only, not of a capture")
+
+
+def unattended_document(verdicts: Mapping[str, Verdict]) -> list[AdviceUnattended]:
+    """Build the part of what would be applied without a person."""
+    return [
+        AdviceUnattended(key=key, allowed=verdict.allowed, reasons=list(verdict.reasons))
+        for key, verdict in verdicts.items()
+    ]
 
 
 def status_document(
