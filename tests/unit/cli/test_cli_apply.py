@@ -105,19 +105,23 @@ def as_nobody(argv: list[str]) -> tuple[int, str, str]:
     ends = [os.pipe(), os.pipe()]
     pid = os.fork()
     if pid == 0:
+        status = 70
         for number, (_, end) in enumerate(ends, 1):
             os.dup2(end, number)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        status = int(main(argv))
-        sys.stderr.flush()
-        os._exit(status)
+        try:
+            status = int(main(argv))
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
     for _, end in ends:
         os.close(end)
-    out, err = (os.fdopen(end).read() for end, _ in ends)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out, err
+    with os.fdopen(ends[0][0]) as out, os.fdopen(ends[1][0]) as err:
+        texts = out.read(), err.read()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), *texts
 
 
 def test_status_and_rollback_status_say_what_was_changed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
