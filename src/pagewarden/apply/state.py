@@ -52,7 +52,9 @@ def locked(paths: Paths) -> Iterator[None]:
         _take(paths, handle)
         yield
     finally:
-        os.close(handle)
+        # Whatever close says: the lock goes with the process, and the run is over.
+        with suppress(OSError):
+            os.close(handle)
 
 
 def _take(paths: Paths, handle: int) -> None:
