@@ -1,11 +1,12 @@
 """From what is wanted to everything that will be done, before anything is done. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pagewarden.advise.effect import assigned_min_free
 from pagewarden.advise.types import Recommendation
 from pagewarden.apply.bounds import KEYS, effect_refusal, key_refusal, value_refusal
+from pagewarden.apply.owners import owners
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.snippet import render_snippet
 from pagewarden.apply.standing import retire, snippet_state, standings, state_note
@@ -15,6 +16,7 @@ from pagewarden.apply.winners import unknown_files, winner_of
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import project
 from pagewarden.kernel.simulate import Simulation, Write, simulate
+from pagewarden.procfs.tuners import TunerFacts
 from pagewarden.procfs.types import Snapshot
 
 
@@ -23,6 +25,7 @@ class Scene:
     """What a plan is made from: the machine, and what we did to it before.
 
     :ivar now: UTC, ISO 8601, for the stamps.
+    :ivar tuners: what was seen of other programs that set these keys.
     """
 
     snapshot: Snapshot
@@ -32,6 +35,7 @@ class Scene:
     boot_id: str
     now: str
     version: str
+    tuners: TunerFacts = field(default_factory=TunerFacts)
 
 
 def changes_of(recommendations: Iterable[Recommendation], keys: Sequence[str] = ()) -> tuple[Change, ...]:
@@ -118,6 +122,9 @@ def _foreign_refusal(scene: Scene, change: Change, winners: Sequence[Winner], *,
     retired = next((entry for entry in scene.record.retired if entry.key == change.key), None)
     if change.auto and retired is not None:
         return f"left alone since {retired.since}: {retired.reason}"
+    others = owners(scene.tuners, [change.key])
+    if others:
+        return f"{others[0].name} sets it while the machine runs ({others[0].evidence}): stop that first"
     unread = unknown_files(scene.snapshot)
     if unread and not force:
         return f"{unread[0]} could not be read: whether it sets {change.key} is not known"

@@ -193,6 +193,8 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
     :return: the probation after the reading; with a decision, it is over and what was decided is done.
     :raises PagewardenError: it could not be read, decided or carried out; to be tried again.
     """
+    if not system.paths.probation.exists():
+        return None
     with locked(system.paths):
         probation = load_probation(system.paths)
         if probation is None:

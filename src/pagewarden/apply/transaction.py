@@ -23,10 +23,11 @@ from pagewarden.apply.types import Change, Clock, Intent, Outcome, Pending, Plan
 from pagewarden.apply.undo import Restoring, committed, put_snippet, recover_unfinished
 from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone, PagewardenError, ReadError
 from pagewarden.kernel.machine import machine_of
-from pagewarden.procfs.reader import MISSING
+from pagewarden.procfs.reader import MISSING, FolderRoot
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.sysctl import sysctl_path
 from pagewarden.procfs.sysctl_files import SYSCTL_FOLDERS
+from pagewarden.procfs.tuners import read_tuners
 from pagewarden.procfs.types import Snapshot
 
 
@@ -59,6 +60,7 @@ def read_scene(system: System, record: Record) -> Scene:
         boot_id=system.kernel.boot_id(),
         now=system.clock.now().astimezone(UTC).isoformat(timespec="seconds"),
         version=__version__,
+        tuners=read_tuners(FolderRoot(str(system.paths.root))),
     )
 
 

@@ -25,8 +25,6 @@ from pagewarden.apply.transaction import System, read_scene, recover
 from pagewarden.apply.types import Change, Outcome, Plan
 from pagewarden.errors import ApplyError
 from pagewarden.kernel.simulate import Write, simulate
-from pagewarden.procfs.reader import FolderRoot
-from pagewarden.procfs.tuners import read_tuners
 
 
 class NotAllowed(ApplyError):
@@ -103,7 +101,7 @@ def judge_change(system: System, scene: Scene, change: PlannedChange, policy: Po
     if write.refusals or write.sysctls[change.key] != change.value:
         return Verdict((f"the kernel would not take '{change.value}' as it stands",))
     reasons = [value_refusal(scene.machine, change.key, change.value) or ""]
-    found = owners(read_tuners(FolderRoot(str(system.paths.root))), [change.key])
+    found = owners(scene.tuners, [change.key])
     reasons += [f"{owner.name} sets it: {owner.evidence}" for owner in found]
     proposal = Proposal(
         key=change.key,

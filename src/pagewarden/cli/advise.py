@@ -7,8 +7,6 @@ from pagewarden.advise.advice import advise
 from pagewarden.advise.types import Workload
 from pagewarden.apply.policy import Policy
 from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
-from pagewarden.cli.previews import previews
-from pagewarden.cli.unattended import configured_policy
 from pagewarden.errors import ExitStatus
 
 HELP = """\
@@ -43,6 +41,10 @@ def run(args: argparse.Namespace) -> ExitStatus:
     advice = advise(snapshot, machine, Workload(args.workload))
     verdicts, policy = {}, Policy()
     if args.root == "/" and advice.recommendations:
+        # Only here, for they bring pydantic with them.
+        from pagewarden.cli.previews import previews
+        from pagewarden.cli.unattended import configured_policy
+
         policy = configured_policy()
         verdicts = dict(previews(advice.recommendations, snapshot, machine, policy))
     if args.format == "json":

@@ -8,12 +8,10 @@ from pagewarden.advise.types import Workload
 from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.plan import changes_of, plan_changes
-from pagewarden.apply.probation_run import apply_on_probation
 from pagewarden.apply.signals import ended_by_signals
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
 from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
-from pagewarden.cli.following import follow, terms_of
 from pagewarden.errors import ExitStatus, UsageError
 
 HELP = """\
@@ -74,6 +72,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
         raise UsageError("--root is for --dry-run: settings are changed on this machine alone")
     need_root("apply", args.words, look="pagewarden apply --dry-run")
     changes = _wanted(args, own, named)
+    from pagewarden.apply.probation_run import apply_on_probation
+    from pagewarden.cli.following import follow, terms_of
+
     system = running_system()
     with ended_by_signals():
         outcome = apply_on_probation(

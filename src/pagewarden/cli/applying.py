@@ -12,6 +12,7 @@ from pathlib import Path
 from pagewarden import __version__
 from pagewarden.apply.paths import SNIPPET, Paths
 from pagewarden.apply.plan import Scene
+from pagewarden.apply.probation import Probation
 from pagewarden.apply.runtime import Kernel
 from pagewarden.apply.standing import standings
 from pagewarden.apply.state import load_record
@@ -19,6 +20,8 @@ from pagewarden.apply.transaction import System
 from pagewarden.apply.types import Clock, Record, Snippet, Standing
 from pagewarden.cli.common import read_machine
 from pagewarden.errors import ApplyError, NeedsRoot, UsageError
+from pagewarden.procfs.reader import FolderRoot
+from pagewarden.procfs.tuners import TunerFacts, read_tuners
 from pagewarden.procfs.types import Snapshot
 
 
@@ -73,6 +76,7 @@ def offline_scene(root: str) -> Scene:
         boot_id=boot_id_below(root),
         now=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
+        tuners=read_tuners(FolderRoot("/")) if snapshot.live else TunerFacts(),
     )
 
 
@@ -90,6 +94,19 @@ def changes_below(root: str, snapshot: Snapshot) -> tuple[Standing, ...]:
     :raises ApplyError: the record is damaged.
     """
     return standings(record_below(root), _snippet(snapshot), snapshot.sysctls, boot_id_below(root))
+
+
+def probation_below(root: str) -> Probation | None:
+    """Read what is on probation on a machine; None where nothing is, or the root is an archive.
+
+    :raises ApplyError: the record is damaged.
+    """
+    paths = Paths(Path(root))
+    if not paths.probation.exists():
+        return None
+    from pagewarden.apply.probation_file import load_probation
+
+    return load_probation(paths)
 
 
 def boot_id_below(root: str) -> str:

@@ -138,6 +138,7 @@ class Status(Document):
     settings: list[StatusSetting]
     fit: StatusFit
     changes: list[StatusChange] = Field(description="what pagewarden changed and did not revert")
+    on_probation: list[str] = Field([], description="keys of changes that are being watched")
     service: StatusService | None = Field(None, description="null where the service does not run or may not be asked")
 
 
