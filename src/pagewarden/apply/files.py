@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from pagewarden.apply.types import Snippet
-from pagewarden.errors import ApplyError
+from pagewarden.errors import ApplyError, PermissionDenied
 
 MODE = 0o644
 _MOST_BYTES = 1 << 20
@@ -76,6 +76,7 @@ def read_regular(path: Path) -> str | None:
     """Read a small text file that is no link; None where there is none.
 
     :raises NotPlain: a link, a folder, too large, or not UTF-8: somebody else put it there.
+    :raises PermissionDenied: it is for others to read.
     :raises ApplyError: it cannot be read, which says nothing of what it is.
     """
     try:
@@ -89,6 +90,8 @@ def read_regular(path: Path) -> str | None:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NotPlain(path, "a link") from None
+        if error.errno == errno.EACCES:
+            raise PermissionDenied(str(path), "permission denied") from None
         raise ApplyError(f"{path}: {str(error.strerror or error).lower()}") from None
 
 

@@ -84,6 +84,7 @@ def _make_folder(paths: Paths) -> None:
     for folder in (paths.state.parent, paths.state):
         with suppress(FileExistsError):
             folder.mkdir(mode=0o755)
+            folder.chmod(0o755)  # whatever the umask is: everybody may see what was changed
         _check_owner(folder)
 
 

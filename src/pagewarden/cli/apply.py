@@ -145,7 +145,8 @@ def _dry_run(args: argparse.Namespace, own: list[Change], named: list[str]) -> E
     else:
         from pagewarden.report.apply import render_applied, render_plan
 
-        print_text(render_plan(plan, SNIPPET) if plan.changes or plan.refused else render_applied(outcome, SNIPPET))
+        render = render_plan if plan.changes or plan.refused else render_applied
+        print_text(render(outcome, SNIPPET))
     return ExitStatus.FAILED if _is_refused(args, outcome) else ExitStatus.DONE
 
 

@@ -449,3 +449,15 @@ def test_a_file_of_others_that_cannot_be_read_may_set_the_key(machine: MadeMachi
     assert "50-mine.conf could not be read: whether it sets vm.min_free_kbytes is not known" in (
         outcome.plan.refused[0].reason
     )
+
+
+def test_everybody_may_see_what_was_changed(machine: MadeMachine) -> None:
+    before = os.umask(0o077)
+    try:
+        apply_changes(made_system(machine), [MIN_FREE])
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (machine.paths.state.parent, machine.paths.state)]
+    assert modes == [0o755, 0o755]
+    assert machine.paths.record.stat().st_mode & 0o777 == 0o644
+    assert machine.paths.snippet.stat().st_mode & 0o777 == 0o644
