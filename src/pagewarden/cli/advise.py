@@ -24,7 +24,7 @@ HELP = """\
 Say what to change on this machine and why, or that there is nothing to change. Each recommendation names the present
 and the proposed value, the evidence, the predicted effect on every zone, the price, and what would make it wrong.
 One look shows settings that are wrong by themselves; logs and counters show what fails or stalls, and what answers it.
-On this machine it also says whether a change would be made without a person, and if not, why. Nothing is ever written."""
+On this machine it also says whether a change would be made without a person, and if not why. Nothing is written."""
 
 EPILOG = """\
 examples:
