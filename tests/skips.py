@@ -27,6 +27,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("no pseudo terminals", "a bare root has no /dev/pts"),
     Allowed("the managed pages of this machine change", "memory comes while it runs: two readings do not compare"),
     Allowed("no sysctl programs", "a bare root has neither systemd nor procps, or no user namespaces"),
+    Allowed("no promtool", "only Debian's package prometheus brings it"),
     Allowed("no small disk: needs root", "CI may run where nothing can be mounted"),
     Allowed("the tracer knows x86-64 alone", "other processors have other registers"),
     Allowed("no strace", "a bare root has none, and a container may not trace"),

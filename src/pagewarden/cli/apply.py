@@ -4,14 +4,14 @@ import argparse
 import sys
 
 from pagewarden.advise.advice import advise
-from pagewarden.advise.types import Workload
+from pagewarden.advise.policy import Workload
 from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.plan import changes_of, plan_changes
 from pagewarden.apply.signals import ended_by_signals
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
-from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
+from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text, read_machine
 from pagewarden.errors import ExitStatus, UsageError
 
 HELP = """\
@@ -48,8 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workload",
         choices=[workload.value for workload in Workload],
-        default=Workload.GENERAL.value,
-        help="what the machine is for, as for 'advise' (default: general)",
+        help="what the machine is for, as for 'advise' (default: as configured, else general)",
     )
     parser.add_argument(
         "--no-watch", action="store_true", help="do not stay and watch the change, where a terminal is there to stay on"
@@ -124,7 +123,7 @@ def _wanted(args: argparse.Namespace, own: list[Change], named: list[str]) -> tu
     if args.words and not named:
         return tuple(own)
     snapshot, machine = read_machine(args.root)
-    recommended = changes_of(advise(snapshot, machine, Workload(args.workload)).recommendations, named)
+    recommended = changes_of(advise(snapshot, machine, advice_policy(args.root, args.workload)).recommendations, named)
     missing = [key for key in named if key not in {change.key for change in recommended}]
     for key in missing:
         print(f"pagewarden apply: {key}: no change is recommended (see pagewarden advise)", file=sys.stderr)
