@@ -11,7 +11,8 @@ from pagewarden.apply.plan import changes_of, plan_changes
 from pagewarden.apply.signals import ended_by_signals
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
-from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text, read_machine
+from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
+from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus, UsageError
 
 HELP = """\
@@ -26,6 +27,7 @@ EPILOG = f"""\
 examples:
   pagewarden apply --dry-run                   the file, each write and every zone, before anything is done
   sudo pagewarden apply
+  sudo pagewarden apply --journal              what failed in the last 30 days counts as well, as for 'advise'
   sudo pagewarden apply vm.min_free_kbytes=131072
   pagewarden apply --dry-run --root capture.tar.gz
 
@@ -41,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_root(parser)
     add_format(parser)
+    add_observation(parser)
     parser.add_argument("--dry-run", action="store_true", help="show everything that would be done, and do nothing")
     parser.add_argument(
         "--force", action="store_true", help="also where a file that is read before ours sets the key; says which"
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Plan, then print the plan or carry it out."""
     if args.plan is not None or args.unattended:
         return _unattended(args)
+    check_observation(args)
     own, named = parse_words(args.words)
     if args.dry_run:
         return _dry_run(args, own, named)
@@ -122,8 +126,9 @@ def _wanted(args: argparse.Namespace, own: list[Change], named: list[str]) -> tu
     """Add what is recommended to what was given."""
     if args.words and not named:
         return tuple(own)
-    snapshot, machine = read_machine(args.root)
-    recommended = changes_of(advise(snapshot, machine, advice_policy(args.root, args.workload)).recommendations, named)
+    policy = advice_policy(args.root, args.workload)
+    snapshot, machine, observed = observe(args, policy)
+    recommended = changes_of(advise(snapshot, machine, policy, observed).recommendations, named)
     missing = [key for key in named if key not in {change.key for change in recommended}]
     for key in missing:
         print(f"pagewarden apply: {key}: no change is recommended (see pagewarden advise)", file=sys.stderr)

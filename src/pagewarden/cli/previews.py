@@ -54,15 +54,10 @@ def _proposal(entry: Recommendation, since: Mapping[str, datetime], now: datetim
         value=entry.recommended,
         risk=entry.risk.value,
         confidence=entry.confidence.value,
-        evidence_since=_zoned(entry.evidence_since) or since.get(entry.cause),
-        evidence_latest=_zoned(entry.evidence_latest) or (now if entry.cause in since else None),
+        evidence_since=entry.evidence_since or since.get(entry.cause),
+        evidence_latest=entry.evidence_latest or (now if entry.cause in since else None),
         simulation=entry.effect.simulation if entry.effect else None,
     )
-
-
-def _zoned(stamp: datetime | None) -> datetime | None:
-    """Take a stamp of a log that names no zone for the machine's own."""
-    return stamp if stamp is None or stamp.tzinfo else stamp.astimezone()
 
 
 def _standing_since() -> dict[str, datetime]:

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 from itertools import chain
 
 from pagewarden.cli.applying import changes_below, probation_below
@@ -40,11 +41,11 @@ def run(args: argparse.Namespace) -> ExitStatus:
     probation = probation_below(args.root)
     service = service_state(args.root)
     if args.format == "json":
-        from pagewarden.report.wire import service_document, status_document
+        from pagewarden.report.wire_status import service_document, status_document
 
         document = status_document(snapshot, machine, settings, changes)
         keys = [change.key for change in probation.changes] if probation else []
-        print_json(document.model_copy(update={"service": service_document(service), "on_probation": keys}))
+        print_json(replace(document, service=service_document(service), on_probation=keys))
     else:
         from pagewarden.report.probation import render_watched
         from pagewarden.report.service import render_service

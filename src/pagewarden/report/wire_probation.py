@@ -1,25 +1,26 @@
 """The JSON of `pagewarden probation`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
-
-from pydantic import Field
 
 from pagewarden.apply.policy import Trial
 from pagewarden.apply.probation import Counts, Probation, Sign
-from pagewarden.report.wire import Document
+from pagewarden.report.document import Document, said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbationCounts(Document):
     """Events; null where this kernel, or nobody, counts them."""
 
     direct_reclaims: int
     oom_kills: int | None
-    some_stall_us: int | None = Field(description="time in which some task waited for memory, in microseconds")
-    full_stall_us: int | None = Field(description="time in which every task waited for memory, in microseconds")
+    some_stall_us: int | None = field(metadata=said("time in which some task waited for memory, in microseconds"))
+    full_stall_us: int | None = field(metadata=said("time in which every task waited for memory, in microseconds"))
     refused_allocations: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbationChange(Document):
     """One setting on probation."""
 
@@ -28,21 +29,25 @@ class ProbationChange(Document):
     value: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningProbation(Document):
     """The change that is being watched."""
 
     changes: list[ProbationChange]
     started_at: str
     unattended: bool
-    seconds: float = Field(description="how long it is watched at least")
+    seconds: float = field(metadata=said("how long it is watched at least"))
     watched_seconds: float
-    promised: str | None = Field(description="stalls, failures, or null")
-    expected: float | None = Field(description="how many of what was promised the old rate would have brought by now")
-    before_seconds: float = Field(description="over how long the counts before were taken")
+    promised: str | None = field(metadata=said("stalls, failures, or null"))
+    expected: float | None = field(
+        metadata=said("how many of what was promised the old rate would have brought by now")
+    )
+    before_seconds: float = field(metadata=said("over how long the counts before were taken"))
     before: ProbationCounts
     since: ProbationCounts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbationTrial(Document):
     """A change made earlier, and what became of it."""
 
@@ -52,17 +57,18 @@ class ProbationTrial(Document):
     at: str
     ended_at: str | None
     unattended: bool
-    undone: str | None = Field(description="why it was taken back; null where it stays")
+    undone: str | None = field(metadata=said("why it was taken back; null where it stays"))
     promised: str | None
     bought: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbationDocument(Document):
     """`pagewarden probation --format json`."""
 
-    schema_name: Literal["pagewarden.probation/1"] = Field("pagewarden.probation/1", alias="schema")
+    schema: Literal["pagewarden.probation/1"] = "pagewarden.probation/1"
     probation: RunningProbation | None
-    trials: list[ProbationTrial] = Field(description="oldest first")
+    trials: list[ProbationTrial] = field(metadata=said("oldest first"))
 
 
 def probation_document(probation: Probation | None, trials: Sequence[Trial]) -> ProbationDocument:
