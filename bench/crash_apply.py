@@ -1,10 +1,12 @@
 """Kill an apply and a revert before and after every system call, and let every call that writes fail; print the matrix.
 
-    python -m bench.crash_apply [--operation apply|revert] [--kill] [--fail] [--every N] [--jobs N]
+    python -m bench.crash_apply [--operation apply|revert] [--kill] [--fail] [--power] [--every N] [--jobs N]
 
 On a made machine (tests/made_machine.py): a root folder whose kernel answers to writes. After each case the next run
 must find everything wholly old or wholly new, the running values must be those of the files, and a revert must bring
-back the original, byte for byte.
+back the original, byte for byte. --power plays a power cut after every call that changes a file: what no fsync of its
+folder has brought to the disk is lost, or survives, in /etc and in our state each for itself; the next boot begins with
+the kernel's own values and what /etc/sysctl.d sets.
 """
 
 import argparse
@@ -44,7 +46,10 @@ State = tuple[dict[str, bytes], dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way to disturb a run. :ivar where: `kill-before`, `kill-after`, "EIO", or "EIO from here on"."""
+    """One way to disturb a run.
+
+    :ivar where: "kill-before", "kill-after", "EIO", "EIO from here on", or "power cut: " and what is lost.
+    """
 
     operation: str
     where: str
@@ -110,7 +115,58 @@ def run_case(case: Case) -> tuple[Case, str]:
         shutil.rmtree(machine.root)
 
 
+class Disk:
+    """What a power cut would leave of two folders: as they were when an fsync of the folder last returned."""
+
+    def __init__(self, machine: MadeMachine) -> None:
+        self.folders = {"etc": machine.paths.snippet.parent, "state": machine.paths.state}
+        self.durable = {name: contents(folder) for name, folder in self.folders.items()}
+
+    def returned(self, call: Call) -> None:
+        for name, folder in self.folders.items():
+            if call.path is not None and call.path == folder.resolve():
+                self.durable[name] = contents(folder)
+
+    def lose(self, name: str) -> None:
+        folder = self.folders[name]
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for file, content in self.durable[name].items():
+            (folder / file).write_bytes(content)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def cut_power(case: Case, machine: MadeMachine) -> str:
+    """Kill the run, lose what is lost, boot anew, let the next start recover, and look at everything."""
+    original = stage(case.operation).original
+    disk = Disk(machine)
+
+    def returned(call: Call) -> None:
+        disk.returned(call)
+        if call.number == NUMBERS["write"]:
+            machine.sync()
+
+    run_traced(partial(work, machine, case.operation), kill_after=case.index, returned=returned)
+    for name in disk.folders:
+        if name in case.where:
+            disk.lose(name)
+    machine.boot("made-boot-2")
+    for key, value in original[1].items():
+        if machine.value(key) != value:
+            machine.write(key, value)
+    for line in contents(machine.paths.snippet.parent).get(Path(FILE).name, b"").decode().splitlines():
+        if line and not line.startswith("#"):
+            machine.write(*line.split(" = "))
+    return after_next_run(case, machine, stage(case.operation).old, original)
+
+
 def judge(case: Case, machine: MadeMachine) -> str:
+    if case.where.startswith("power"):
+        found = cut_power(case, machine)
+        return found if found.startswith("WRONG") else f"cut, {found}"
     old, original = stage(case.operation).old, stage(case.operation).original
     ended = run_traced(
         partial(work, machine, case.operation),
@@ -179,6 +235,15 @@ def calls_of(operation: str) -> list[Call]:
     return ended.calls
 
 
+CHANGING = ("write", "pwrite64", "rename", "unlink", "mkdir", "fsync", "fchmod", "ftruncate")
+
+
+def cuts_of(operation: str, calls: list[Call], every: int) -> Iterable[Case]:
+    for call in [call for call in calls if call.name in CHANGING or call.writing][::every]:
+        for lost in ("nothing", "etc", "state", "etc and state"):
+            yield Case(operation, f"power cut: {lost} lost", call.index)
+
+
 def cases_of(operation: str, calls: list[Call], *, kill: bool, fail: bool, every: int) -> Iterable[Case]:
     if kill:
         for call in calls[::every]:
@@ -198,15 +263,18 @@ def main() -> int:
     parser.add_argument("--operation", choices=OPERATIONS, action="append")
     parser.add_argument("--kill", action="store_true", help="only the kills")
     parser.add_argument("--fail", action="store_true", help="only the failing calls")
+    parser.add_argument("--power", action="store_true", help="only the power cuts")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth call")
     parser.add_argument("--jobs", type=int, default=1)
     args = parser.parse_args()
-    both = args.kill == args.fail
+    whole = not (args.kill or args.fail or args.power)
     wrong = 0
     for operation in args.operation or OPERATIONS:
         start = time.monotonic()
         calls = calls_of(operation)
-        cases = list(cases_of(operation, calls, kill=both or args.kill, fail=both or args.fail, every=args.every))
+        cases = list(cases_of(operation, calls, kill=whole or args.kill, fail=whole or args.fail, every=args.every))
+        if whole or args.power:
+            cases += cuts_of(operation, calls, args.every)
         print(f"{operation}: {len(calls)} system calls, {len(cases)} cases", flush=True)
         results = Counter[tuple[str, str]]()
         with ProcessPoolExecutor(args.jobs) as pool:
@@ -223,7 +291,7 @@ def main() -> int:
 
 
 def label(case: Case, calls: list[Call]) -> str:
-    return case.where if case.where.startswith("kill") else f"{calls[case.index].name}: {case.where}"
+    return case.where if case.where.startswith(("kill", "power")) else f"{calls[case.index].name}: {case.where}"
 
 
 def print_matrix(results: Counter[tuple[str, str]]) -> None:

@@ -5,10 +5,11 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 TRACEME, PEEKUSER, POKEUSER, SYSCALL, SETOPTIONS = 0, 3, 6, 24, 0x4200
 _TRACESYSGOOD, _EXITKILL = 1, 1 << 20
-_ORIG_RAX, _RAX, _RDX, _RSI = 15 * 8, 10 * 8, 12 * 8, 13 * 8
+_ORIG_RAX, _RAX, _RDX, _RDI = 15 * 8, 10 * 8, 12 * 8, 14 * 8
 NUMBERS = {
     "write": 1, "close": 3, "pwrite64": 18, "flock": 73, "fsync": 74, "ftruncate": 77, "rename": 82, "mkdir": 83,
     "unlink": 87, "fchmod": 91, "openat": 257, "unlinkat": 263, "renameat": 264,
@@ -31,11 +32,16 @@ def _ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call about to be made. :ivar writing: an open that could write."""
+    """A system call about to be made.
+
+    :ivar writing: an open that could write.
+    :ivar path: what the file descriptor of an fsync leads to; None for other calls.
+    """
 
     index: int
     number: int
     writing: bool
+    path: Path | None = None
 
     @property
     def name(self) -> str:
@@ -104,7 +110,10 @@ def run_traced(
 def _call(pid: int, index: int) -> Call:
     number = _ptrace(PEEKUSER, pid, _ORIG_RAX)
     flags = _ptrace(PEEKUSER, pid, _RDX) if number == NUMBERS["openat"] else 0
-    return Call(index, number, bool(flags & _WRITING))
+    path = None
+    if number == NUMBERS["fsync"]:
+        path = Path(f"/proc/{pid}/fd/{_ptrace(PEEKUSER, pid, _RDI)}").readlink()
+    return Call(index, number, bool(flags & _WRITING), path)
 
 
 def _kill(pid: int, calls: list[Call]) -> Ended:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pagewarden.apply.paths import Paths
 from pagewarden.apply.runtime import Kernel
+from pagewarden.apply.signals import undisturbed
 from pagewarden.apply.transaction import System
 from pagewarden.apply.types import Clock
 from pagewarden.kernel.machine import machine_of
@@ -140,8 +141,9 @@ class MadeKernel(Kernel):
 
     def write(self, write: Write) -> None:
         """Write, then let the made kernel answer."""
-        super().write(write)
-        self.machine.sync()
+        with undisturbed():  # a kernel's handler is not interrupted half-way
+            super().write(write)
+            self.machine.sync()
         self.after_write(write)
 
 

@@ -39,6 +39,7 @@ class CarryOut:
         self._clock = clock
         self._plan = plan
         self._tell = tell
+        self._said = ""
         self._machine = plan.simulation.machine
         self.notes: list[str] = []
 
@@ -103,7 +104,7 @@ class CarryOut:
                 return
             if elapsed >= LIMIT_SECONDS:
                 break
-            self._tell(f"{step.write.key}={step.write.text} is written; waiting for free memory in {', '.join(short)}")
+            self._say(f"{step.write.key}={step.write.text} is written; waiting for free memory in {', '.join(short)}")
             self._clock.sleep(POLL_SECONDS)
         closed = set(closed_nodes(step.zones, zones)) - closed_before
         if closed or step is not self._plan.steps[-1]:
@@ -115,6 +116,11 @@ class CarryOut:
             f"{', '.join(short)}: not above the new low mark {LIMIT_SECONDS:.0f} s after "
             f"{step.write.key}={step.write.text}; requests are served from other zones meanwhile"
         )
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._tell(text)
 
     def _zones(self) -> tuple[Zone, ...]:
         zones = tuple(zone for node in self._kernel.nodes() for zone in node.zones)

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from pagewarden.apply.types import Snippet
-from pagewarden.errors import ApplyError
+from pagewarden.errors import ApplyError, PermissionDenied
 
 MODE = 0o644
 _MOST_BYTES = 1 << 20
@@ -64,43 +64,57 @@ def _write_all(handle: int, content: bytes) -> None:
         content = content[os.write(handle, content) :]
 
 
+class NotPlain(ApplyError):
+    """What stands in the place of a file of ours is no plain text file. :ivar what: in words."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.what = what
+
+
 def read_regular(path: Path) -> str | None:
     """Read a small text file that is no link; None where there is none.
 
-    :raises ApplyError: a link, a folder, too large, not UTF-8, or unreadable.
+    :raises NotPlain: a link, a folder, too large, or not UTF-8: somebody else put it there.
+    :raises PermissionDenied: it is for others to read.
+    :raises ApplyError: it cannot be read, which says nothing of what it is.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return _read_text(path, handle)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         return None
     except OSError as error:
-        reason = "a link" if error.errno == errno.ELOOP else str(error.strerror or error).lower()
-        raise ApplyError(f"{path}: {reason}") from None
-    try:
-        return _read_text(path, handle)
-    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotPlain(path, "a link") from None
+        if error.errno == errno.EACCES:
+            raise PermissionDenied(str(path), "permission denied") from None
         raise ApplyError(f"{path}: {str(error.strerror or error).lower()}") from None
-    finally:
-        os.close(handle)
 
 
 def _read_text(path: Path, handle: int) -> str:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
-        raise ApplyError(f"{path}: not a regular file")
+        raise NotPlain(path, "not a regular file")
     content = b""
     while chunk := os.read(handle, 1 << 16):
         content += chunk
         if len(content) > _MOST_BYTES:
-            raise ApplyError(f"{path}: larger than {_MOST_BYTES >> 10} KiB")
+            raise NotPlain(path, f"larger than {_MOST_BYTES >> 10} KiB")
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise ApplyError(f"{path}: not text in UTF-8") from None
+        raise NotPlain(path, "not text in UTF-8") from None
 
 
 def read_snippet(path: Path) -> Snippet:
-    """Read our file in sysctl.d as it is found; what is no plain text file is an oddity, not an error."""
+    """Read our file in sysctl.d as it is found; what is no plain text file is an oddity, not an error.
+
+    :raises ApplyError: it cannot be read.
+    """
     try:
         return Snippet(read_regular(path))
-    except ApplyError as error:
-        return Snippet(None, str(error).removeprefix(f"{path}: "))
+    except NotPlain as error:
+        return Snippet(None, error.what)

@@ -31,6 +31,16 @@ class Paths:
         return self.state / "record.json"
 
     @property
+    def probation(self) -> Path:
+        """What is on probation; its existence starts the watching."""
+        return self.state / "probation.json"
+
+    @property
+    def trials(self) -> Path:
+        """All changes made, and what became of them."""
+        return self.state / "trials.json"
+
+    @property
     def lock(self) -> Path:
         """Held while anything is changed."""
         return self.state / "lock"

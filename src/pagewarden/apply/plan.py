@@ -125,6 +125,9 @@ def _foreign_refusal(scene: Scene, change: Change, winners: Sequence[Winner], *,
     others = owners(scene.tuners, [change.key])
     if others:
         return f"{others[0].name} sets it while the machine runs ({others[0].evidence}): stop that first"
+    unread = unknown_files(scene.snapshot)
+    if unread and not force:
+        return f"{unread[0]} could not be read: whether it sets {change.key} is not known"
     winner = next((entry for entry in winners if entry.key == change.key), None)
     if winner is None or winner.value == change.value:
         return None

@@ -22,22 +22,12 @@ _PROBATION = TypeAdapter(Probation)
 _TRIALS = TypeAdapter(tuple[Trial, ...])
 
 
-def probation_path(paths: Paths) -> Path:
-    """Give the file whose existence means that something is on probation."""
-    return paths.state / "probation.json"
-
-
-def trials_path(paths: Paths) -> Path:
-    """Give the file of all changes made and what became of them."""
-    return paths.state / "trials.json"
-
-
 def load_probation(paths: Paths) -> Probation | None:
     """Read what is on probation; None where nothing is.
 
     :raises ApplyError: unreadable or damaged.
     """
-    return _load(probation_path(paths), _PROBATION)
+    return _load(paths.probation, _PROBATION)
 
 
 def store_probation(paths: Paths, probation: Probation) -> None:
@@ -45,7 +35,7 @@ def store_probation(paths: Paths, probation: Probation) -> None:
 
     :raises OSError: what the kernel said.
     """
-    write_atomically(probation_path(paths), _PROBATION.dump_json(probation, indent=1).decode() + "\n")
+    write_atomically(paths.probation, _PROBATION.dump_json(probation, indent=1).decode() + "\n")
 
 
 def drop_probation(paths: Paths) -> None:
@@ -53,7 +43,7 @@ def drop_probation(paths: Paths) -> None:
 
     :raises OSError: what the kernel said.
     """
-    remove_durably(probation_path(paths))
+    remove_durably(paths.probation)
 
 
 def load_trials(paths: Paths) -> tuple[Trial, ...]:
@@ -61,7 +51,7 @@ def load_trials(paths: Paths) -> tuple[Trial, ...]:
 
     :raises ApplyError: unreadable or damaged.
     """
-    return _load(trials_path(paths), _TRIALS) or ()
+    return _load(paths.trials, _TRIALS) or ()
 
 
 def store_trials(paths: Paths, trials: tuple[Trial, ...]) -> None:
@@ -69,7 +59,7 @@ def store_trials(paths: Paths, trials: tuple[Trial, ...]) -> None:
 
     :raises OSError: what the kernel said.
     """
-    write_atomically(trials_path(paths), _TRIALS.dump_json(trials[-MOST_TRIALS:], indent=1).decode() + "\n")
+    write_atomically(paths.trials, _TRIALS.dump_json(trials[-MOST_TRIALS:], indent=1).decode() + "\n")
 
 
 def end_trials(

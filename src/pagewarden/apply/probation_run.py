@@ -4,7 +4,7 @@ The record of the probation is written before the change, so that no crash leave
 was recorded and never made is found not to be in force, and closed. What was decided is written before it is done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -116,7 +116,7 @@ def _begin(system: System, plan: Plan, terms: Terms) -> None:
         for key, before in plan.before.items()
         if plan.steps[-1].sysctls[key] != before
     )
-    first = read_signs(system, {change.key: change.value for change in changes}, terms.count_refusals, 0.0)
+    first = read_signs(system, {change.key: change.value for change in changes}, None)
     trials += tuple(
         Trial(
             key=change.key,
@@ -139,7 +139,8 @@ def _begin(system: System, plan: Plan, terms: Terms) -> None:
 def _new_probation(system: System, changes: tuple[Watched, ...], first: Reading, terms: Terms) -> Probation:
     up = first.uptime_seconds
     log_seconds = min(up, LOG_SECONDS)
-    start = replace(first, counts=replace(first.counts, failures=None if first.counts.failures is None else 0))
+    refusals = terms.count_refusals(up - log_seconds)
+    start = replace(first, counts=replace(first.counts, failures=None if refusals is None else 0))
     return Probation(
         changes=changes,
         started_at=system.clock.now().astimezone(UTC).isoformat(timespec="seconds"),
@@ -148,18 +149,15 @@ def _new_probation(system: System, changes: tuple[Watched, ...], first: Reading,
         seconds=terms.seconds,
         unattended=terms.unattended,
         promised=terms.promised,
-        baseline=Baseline(up, first.counts, terms.count_refusals(up - log_seconds), log_seconds),
+        baseline=Baseline(up, first.counts, refusals, log_seconds),
         last=start,
         window=start,
     )
 
 
-def read_signs(
-    system: System, values: dict[str, str | None] | dict[str, str], count_refusals: CountRefusals, since: float
-) -> Reading:
-    """Read the signs, with these settings.
+def read_signs(system: System, values: Mapping[str, str | None], failures: int | None) -> Reading:
+    """Read the signs, with these settings and this count of the log.
 
-    :param since: from when on, in seconds after boot, the log is counted.
     :raises PagewardenError: /proc does not tell what every kernel does.
     """
     root = system.paths.root
@@ -174,7 +172,7 @@ def read_signs(
         oom_kills=vmstat.get("oom_kill"),
         some_us=None if pressure is None else pressure.some.total_us,
         full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
-        failures=count_refusals(since),
+        failures=failures,
     )
     return Reading(system.kernel.boot_id(), uptime, counts, dict(values))
 
@@ -193,11 +191,16 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
     :return: the probation after the reading; with a decision, it is over and what was decided is done.
     :raises PagewardenError: it could not be read, decided or carried out; to be tried again.
     """
+    known = load_probation(system.paths)
+    if known is None:
+        return None
+    # The log may take a while to count: before the lock, so that a change need not wait for it.
+    refusals = count_refusals(_log_since(system, known))
     with locked(system.paths):
         probation = load_probation(system.paths)
-        if probation is None:
-            return None
-        probation = observe(probation, _reading(system, probation, count_refusals))
+        if probation is None or probation.started_at != known.started_at:
+            return probation
+        probation = observe(probation, _reading(system, probation, refusals))
         try:
             store_probation(system.paths, probation)
         except OSError as error:
@@ -207,10 +210,14 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
     return probation
 
 
-def _reading(system: System, probation: Probation, count_refusals: CountRefusals) -> Reading:
+def _log_since(system: System, probation: Probation) -> float:
+    """From when on the log of this boot is counted: from the change on, or in a later boot all of it."""
+    return probation.uptime_seconds if system.kernel.boot_id() == probation.boot_id else 0.0
+
+
+def _reading(system: System, probation: Probation, refusals: int | None) -> Reading:
     values = {change.key: _value(system, change.key) for change in probation.changes}
-    since = probation.uptime_seconds if system.kernel.boot_id() == probation.boot_id else 0.0
-    return read_signs(system, values, count_refusals, since)
+    return read_signs(system, values, refusals)
 
 
 def _value(system: System, key: str) -> str | None:

@@ -19,8 +19,12 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into what Ctrl-C is, so that a change is undone before the process ends."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Turn SIGTERM and SIGHUP into what Ctrl-C is, so that a change is undone before the process ends.
+
+    One that is ignored (nohup) stays so.
+    """
+    wanted = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in wanted}
     try:
         yield
     finally:

@@ -52,7 +52,9 @@ def locked(paths: Paths) -> Iterator[None]:
         _take(paths, handle)
         yield
     finally:
-        os.close(handle)
+        # Whatever close says: the lock goes with the process, and the run is over.
+        with suppress(OSError):
+            os.close(handle)
 
 
 def _take(paths: Paths, handle: int) -> None:
@@ -82,6 +84,7 @@ def _make_folder(paths: Paths) -> None:
     for folder in (paths.state.parent, paths.state):
         with suppress(FileExistsError):
             folder.mkdir(mode=0o755)
+            folder.chmod(0o755)  # whatever the umask is: everybody may see what was changed
         _check_owner(folder)
 
 

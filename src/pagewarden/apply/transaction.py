@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 
 from pagewarden import __version__
+from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.carry_out import CarryOut, carry_back
 from pagewarden.apply.files import read_snippet
 from pagewarden.apply.paths import Paths
@@ -20,11 +21,14 @@ from pagewarden.apply.signals import undisturbed
 from pagewarden.apply.state import load_record, locked, store_record
 from pagewarden.apply.types import Change, Clock, Intent, Outcome, Pending, Plan, Record
 from pagewarden.apply.undo import Restoring, committed, put_snippet, recover_unfinished
-from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone, PagewardenError
+from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone, PagewardenError, ReadError
 from pagewarden.kernel.machine import machine_of
-from pagewarden.procfs.reader import FolderRoot
+from pagewarden.procfs.reader import MISSING, FolderRoot
 from pagewarden.procfs.snapshot import read_snapshot
+from pagewarden.procfs.sysctl import sysctl_path
+from pagewarden.procfs.sysctl_files import SYSCTL_FOLDERS
 from pagewarden.procfs.tuners import read_tuners
+from pagewarden.procfs.types import Snapshot
 
 
 def _silent(text: str) -> None:
@@ -44,9 +48,10 @@ class System:
 def read_scene(system: System, record: Record) -> Scene:
     """Read all that a plan is made from. Changes nothing and needs no lock.
 
-    :raises PagewardenError: no zoneinfo, or a damaged one.
+    :raises PagewardenError: no zoneinfo, or a damaged one; a setting that is there and cannot be read.
     """
     snapshot = read_snapshot(str(system.paths.root))
+    _check_readable(system.paths, snapshot)
     return Scene(
         snapshot=snapshot,
         machine=machine_of(snapshot),
@@ -57,6 +62,22 @@ def read_scene(system: System, record: Record) -> Scene:
         version=__version__,
         tuners=read_tuners(FolderRoot(str(system.paths.root))),
     )
+
+
+def _check_readable(paths: Paths, snapshot: Snapshot) -> None:
+    """Stop where a setting or a folder of settings is there and cannot be read: it must not be taken for absent."""
+    for key in KEYS:
+        path = "/" + sysctl_path(key)
+        reason = snapshot.absent.get(path, MISSING)
+        if reason != MISSING:
+            raise ReadError(path, reason)
+    for folder in SYSCTL_FOLDERS:
+        try:
+            next((paths.root / folder[1:]).iterdir(), None)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ReadError(folder, in_words(error)) from None
 
 
 def _no_review(scene: Scene, plan: Plan) -> None:

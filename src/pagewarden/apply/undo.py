@@ -68,7 +68,7 @@ class Restoring:
                 self.notes.append(f"{SNIPPET} was changed by somebody else meanwhile: left alone")
             else:
                 put_snippet(self._paths, wanted, found.text)
-        except OSError as error:
+        except (OSError, PagewardenError) as error:
             self.problems.append(f"{SNIPPET}: {in_words(error)}")
 
 

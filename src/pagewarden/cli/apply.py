@@ -8,12 +8,10 @@ from pagewarden.advise.policy import Workload
 from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.plan import changes_of, plan_changes
-from pagewarden.apply.probation_run import apply_on_probation
 from pagewarden.apply.signals import ended_by_signals
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
 from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
-from pagewarden.cli.following import follow, terms_of
 from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus, UsageError
 
@@ -77,6 +75,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
         raise UsageError("--root is for --dry-run: settings are changed on this machine alone")
     need_root("apply", args.words, look="pagewarden apply --dry-run")
     changes = _wanted(args, own, named)
+    from pagewarden.apply.probation_run import apply_on_probation
+    from pagewarden.cli.following import follow, terms_of
+
     system = running_system()
     with ended_by_signals():
         outcome = apply_on_probation(
@@ -148,7 +149,8 @@ def _dry_run(args: argparse.Namespace, own: list[Change], named: list[str]) -> E
     else:
         from pagewarden.report.apply import render_applied, render_plan
 
-        print_text(render_plan(plan, SNIPPET) if plan.changes or plan.refused else render_applied(outcome, SNIPPET))
+        render = render_plan if plan.changes or plan.refused else render_applied
+        print_text(render(outcome, SNIPPET))
     return ExitStatus.FAILED if _is_refused(args, outcome) else ExitStatus.DONE
 
 

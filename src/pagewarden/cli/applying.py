@@ -12,13 +12,14 @@ from pathlib import Path
 from pagewarden import __version__
 from pagewarden.apply.paths import SNIPPET, Paths
 from pagewarden.apply.plan import Scene
+from pagewarden.apply.probation import Probation
 from pagewarden.apply.runtime import Kernel
 from pagewarden.apply.standing import standings
 from pagewarden.apply.state import load_record
 from pagewarden.apply.transaction import System
 from pagewarden.apply.types import Clock, Record, Snippet, Standing
 from pagewarden.cli.common import read_machine
-from pagewarden.errors import ApplyError, NeedsRoot, UsageError
+from pagewarden.errors import ApplyError, NeedsRoot, PermissionDenied, UsageError
 from pagewarden.procfs.reader import FolderRoot
 from pagewarden.procfs.tuners import TunerFacts, read_tuners
 from pagewarden.procfs.types import Snapshot
@@ -88,11 +89,29 @@ def record_below(root: str) -> Record:
 
 
 def changes_below(root: str, snapshot: Snapshot) -> tuple[Standing, ...]:
-    """Judge what we changed on a machine.
+    """Judge what we changed on a machine; where that is for others to read, say so and go on without.
 
     :raises ApplyError: the record is damaged.
     """
-    return standings(record_below(root), _snippet(snapshot), snapshot.sysctls, boot_id_below(root))
+    try:
+        record = record_below(root)
+    except PermissionDenied as error:
+        print(f"pagewarden: what it changed here is not known: {error}", file=sys.stderr)
+        return ()
+    return standings(record, _snippet(snapshot), snapshot.sysctls, boot_id_below(root))
+
+
+def probation_below(root: str) -> Probation | None:
+    """Read what is on probation on a machine; None where nothing is, or the root is an archive.
+
+    :raises ApplyError: the record is damaged.
+    """
+    paths = Paths(Path(root))
+    if not os.access(paths.probation, os.R_OK):
+        return None
+    from pagewarden.apply.probation_file import load_probation
+
+    return load_probation(paths)
 
 
 def boot_id_below(root: str) -> str:

@@ -22,7 +22,8 @@ def terms_of(changes: Sequence[Change]) -> Terms:
 
     :raises ConfigError: the configuration is wrong.
     """
-    promises = {promise_of(change.identifier.rpartition("/")[2]) for change in changes}
+    # An identifier is key, cause and value; what an administrator chose has none, and promises nothing.
+    promises = {promise_of(cause) for change in changes for cause in change.identifier.split("/")[1:2] or [""]}
     promised: Sign | None = promises.pop() if len(promises) == 1 else None
     return Terms(configured_policy().probation_minutes * 60.0, False, promised, RefusalCounter())
 

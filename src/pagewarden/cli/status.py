@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from itertools import chain
 
-from pagewarden.cli.applying import changes_below
+from pagewarden.cli.applying import changes_below, probation_below
 from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, ReadError
@@ -38,18 +38,22 @@ def run(args: argparse.Namespace) -> ExitStatus:
     snapshot, machine = read_machine(args.root)
     settings = settings_of(snapshot, machine)
     changes = changes_below(args.root, snapshot)
+    probation = probation_below(args.root)
     service = service_state(args.root)
     if args.format == "json":
         from pagewarden.report.wire_status import service_document, status_document
 
         document = status_document(snapshot, machine, settings, changes)
-        print_json(replace(document, service=service_document(service)))
+        keys = [change.key for change in probation.changes] if probation else []
+        print_json(replace(document, service=service_document(service), on_probation=keys))
     else:
+        from pagewarden.report.probation import render_watched
         from pagewarden.report.service import render_service
         from pagewarden.report.status import render_status
 
         told = () if service is None and args.root != "/" else render_service(service, time.time(), None)
-        print_text(chain(render_status(snapshot, machine, settings, changes), told))
+        watched = render_watched(probation) if probation else ()
+        print_text(chain(render_status(snapshot, machine, settings, changes), watched, told))
     return ExitStatus.DONE
 
 

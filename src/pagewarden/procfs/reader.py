@@ -169,10 +169,14 @@ def read_file(path: Path | str) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+MISSING = "no such file"
+"""The reason of a file that is not there, as opposed to one that cannot be read."""
+
+
 def read_error(shown: str, error: OSError) -> ReadError:
     """Turn an OSError into the one line the user sees."""
     missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    reason = "no such file" if missing else (error.strerror or str(error)).lower()
+    reason = MISSING if missing else (error.strerror or str(error)).lower()
     return ReadError(shown, reason, missing=missing)
 
 

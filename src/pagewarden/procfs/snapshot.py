@@ -71,7 +71,6 @@ class _Assembly:
         cmdline = self._line("proc/cmdline")
         arch = self._arch(uname.get("machine")) or arch_from_facts(kernel, banner, zones, meminfo)
         min_free = sysctls.get("vm.min_free_kbytes")
-        files = self._sysctl_files()
         known_size = self._page_size() or page_size_from_facts(zones, meminfo, vmstat, int(min_free or 0))
         return Snapshot(
             source=self.root.source,
@@ -95,7 +94,7 @@ class _Assembly:
             distances=self._distances(),
             cpu_nodes=self._cpu_nodes(),
             pressure=self._optional("proc/pressure/memory", parse_pressure),
-            sysctl_files=files,
+            sysctl_files=(files := self._sysctl_files()),
             assignments=self._assignments(files, cmdline or "", tuple(sysctls)),
             torn=(*self.notes.torn, *self.gathered.torn, *_zones_apart(nodes, free_blocks)),
             absent=self.absent,

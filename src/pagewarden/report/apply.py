@@ -13,10 +13,12 @@ from pagewarden.report.words import heading, plain_table, zone_name
 from pagewarden.units import human_bytes
 
 
-def render_plan(plan: Plan, snippet_path: str) -> Iterator[RenderableType]:
+def render_plan(outcome: Outcome, snippet_path: str) -> Iterator[RenderableType]:
     """Lay out everything a plan would do: settings, writes, zones, file, undo."""
+    plan = outcome.plan
     for refused in plan.refused:
         yield Text(f"Not {refused.key}={refused.value}: {refused.reason}.", style="bold yellow")
+    yield from _notes(outcome)
     if not plan.changes:
         return
     if plan.idle:

@@ -27,6 +27,16 @@ def render_probation(probation: Probation | None, trials: Sequence[Trial]) -> It
             yield from _trial(trial)
 
 
+def render_watched(probation: Probation) -> Iterator[RenderableType]:
+    """Say in a few lines, below what was changed, that it is being watched."""
+    minutes, wanted = probation.watched_seconds / 60, probation.seconds / 60
+    for change in probation.changes:
+        yield Text(
+            f"On probation: {change.key}, for {minutes:.0f} of {wanted:.0f} minutes (pagewarden probation)",
+            style="yellow",
+        )
+
+
 def _running(probation: Probation) -> Iterator[RenderableType]:
     for change in probation.changes:
         yield Text(f"On probation: {change.key}: {change.before} -> {change.value}", style="bold")

@@ -138,6 +138,7 @@ class Status(Document):
     settings: list[StatusSetting]
     fit: StatusFit
     changes: list[StatusChange] = field(metadata=said("what pagewarden changed and did not revert"))
+    on_probation: list[str] = field(default_factory=list, metadata=said("keys of changes that are being watched"))
     service: StatusService | None = field(
         default=None, metadata=said("null where the service does not run or may not be asked")
     )

@@ -8,7 +8,7 @@ from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
 
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.probation import Ending, Sign
-from pagewarden.apply.probation_file import load_probation, load_trials, probation_path
+from pagewarden.apply.probation_file import load_probation, load_trials
 from pagewarden.apply.probation_run import Terms, apply_on_probation, watch_once
 from pagewarden.apply.state import load_record, locked
 from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
@@ -255,7 +255,7 @@ def test_while_a_change_is_being_made_nothing_is_read(watched: Watched) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "null", '{"changes": 1}', "\x00"])
 def test_a_damaged_record_is_said(watched: Watched, text: str) -> None:
     watched.apply()
-    probation_path(watched.system.paths).write_text(text)
+    watched.system.paths.probation.write_text(text)
     with pytest.raises(ApplyError, match=r"probation\.json: damaged"):
         watched.watch()
 

@@ -13,7 +13,7 @@ from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.state import load_record, locked, store_record
 from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
 from pagewarden.apply.types import Change, Intent, Pending
-from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone
+from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone, PagewardenError, ReadError
 from pagewarden.kernel.simulate import Write
 
 MIN_FREE = Change("vm.min_free_kbytes", "131072", "a test", ("rate: 3 (made up)",), "r-1")
@@ -418,3 +418,46 @@ def test_a_setting_that_disappears_is_no_obstacle_to_a_revert(machine: MadeMachi
     assert machine.value(MIN_FREE.key) == "67584"
     assert any("no such setting any more" in note for note in outcome.notes)
     assert not machine.paths.snippet.exists()
+
+
+def test_a_setting_that_cannot_be_read_is_not_taken_for_gone(machine: MadeMachine) -> None:
+    system = made_system(machine)
+    apply_changes(system, [MIN_FREE, RATIO])
+    before, record = state(machine), machine.paths.record.read_bytes()
+    path = machine.paths.sysctl(RATIO.key)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ReadError, match=r"/proc/sys/vm/lowmem_reserve_ratio: not a regular file"):
+        revert_changes(system)
+    path.rmdir()
+    path.write_text(machine.sysctls[RATIO.key])
+    assert (state(machine), machine.paths.record.read_bytes()) == (before, record)
+
+
+def test_a_damaged_zoneinfo_stops_everything(machine: MadeMachine) -> None:
+    before = state(machine)
+    path = machine.root / "proc/zoneinfo"
+    path.write_text(path.read_text()[:777])
+    with pytest.raises(PagewardenError, match="zoneinfo"):
+        apply_changes(made_system(machine), [MIN_FREE])
+    assert state(machine) == before
+
+
+def test_a_file_of_others_that_cannot_be_read_may_set_the_key(machine: MadeMachine) -> None:
+    (machine.root / "etc/sysctl.d/50-mine.conf").mkdir()
+    outcome = apply_changes(made_system(machine), [MIN_FREE])
+    assert "50-mine.conf could not be read: whether it sets vm.min_free_kbytes is not known" in (
+        outcome.plan.refused[0].reason
+    )
+
+
+def test_everybody_may_see_what_was_changed(machine: MadeMachine) -> None:
+    before = os.umask(0o077)
+    try:
+        apply_changes(made_system(machine), [MIN_FREE])
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (machine.paths.state.parent, machine.paths.state)]
+    assert modes == [0o755, 0o755]
+    assert machine.paths.record.stat().st_mode & 0o777 == 0o644
+    assert machine.paths.snippet.stat().st_mode & 0o777 == 0o644
