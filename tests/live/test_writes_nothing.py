@@ -31,6 +31,8 @@ READING: dict[str, list[list[str]]] = {
     "rollback-status": [[]],
     "probation": [[], ["--format", "json"]],
     "capture": [["FOLDER/capture.tar.gz"]],
+    "report": [["--html", "FOLDER/report.html"]],
+    "metrics": [[]],
 }
 DRY = [["apply", "--dry-run"], ["apply", "--dry-run", "vm.min_free_kbytes=131072"]]
 
