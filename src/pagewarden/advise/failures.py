@@ -27,10 +27,9 @@ def severity_of(failure: Failure) -> Severity:
         return Severity.NOTICE  # the group's limit is somebody's choice
     if failure.harm is Harm.KILLED:
         return Severity.CRITICAL if failure.recent else Severity.WARNING
-    severity = {Harm.NONE: Severity.INFO, Harm.DEGRADED: Severity.NOTICE, Harm.FAILED: Severity.WARNING}[failure.harm]
-    if failure.cause in NO_ANSWER and severity is Severity.WARNING:
-        return Severity.NOTICE  # something failed, but there is nothing to do about it that is known
-    return severity
+    if failure.cause in NO_ANSWER:  # there is nothing to do about it that is known; what failed is said louder
+        return Severity.NOTICE if failure.harm is Harm.FAILED else Severity.INFO
+    return {Harm.NONE: Severity.INFO, Harm.DEGRADED: Severity.NOTICE, Harm.FAILED: Severity.WARNING}[failure.harm]
 
 
 def failure_evidence(failures: Sequence[Failure]) -> tuple[Evidence, ...]:

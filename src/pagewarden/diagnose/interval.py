@@ -98,7 +98,7 @@ def interval_between(earlier: Snapshot, later: Snapshot, elapsed_seconds: float 
     )
     if fell:
         more = f" and {len(fell) - 3} more" if len(fell) > 3 else ""
-        notes.append(f"{', '.join(fell[:3])}{more} fell in between and are not counted")
+        notes.append(f"counters that fell in between are left out: {', '.join(fell[:3])}{more}")
     some, full = _pressure(earlier.pressure, later.pressure, seconds)
     changed = frozenset(
         key for key, value in later.sysctls.items() if key in earlier.sysctls and earlier.sysctls[key] != value
