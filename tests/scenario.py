@@ -33,7 +33,7 @@ LOGS = Path(__file__).parent / "data" / "scenario-logs"
 KEYS = frozenset({"about", "machine", "counters", "reports", "log", "watched", "workload", "policy", "expect"})
 COUNTER_KEYS = frozenset({"seconds", "given_seconds", "grew", "fell", "waited_percent", "rebooted", "before"})
 EXPECT_KEYS = frozenset(
-    {"quiet", "findings", "absent", "recommend", "forbid", "says", "declined", "withheld", "note"}
+    {"quiet", "findings", "absent", "recommend", "forbid", "says", "declined", "withheld"}
     | {"confidence", "risk"}
 )
 ORDER = list(Severity)

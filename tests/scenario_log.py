@@ -13,13 +13,10 @@ from pagewarden.kernel.version import KernelVersion
 from pagewarden.procfs.types import Snapshot, Zone
 
 REPORT_KEYS = frozenset(
-    {"kind", "request", "order", "comm", "trace", "at", "times", "every_seconds", "host", "kernel", "seconds"}
-    | {"zones", "reclaimable", "stall_ms", "constraint", "group", "low_then", "nodemask", "kernels_own"}
+    {"kind", "request", "order", "comm", "trace", "at", "times", "every_seconds", "host", "kernel"}
+    | {"zones", "reclaimable", "stall_ms", "constraint", "group", "low_then", "kernels_own"}
 )
 KINDS = ("failure", "oom", "stall", "memcg-oom", "no-addresses")
-MOST_WRITTEN = 2000
-"""Repeats beyond this are not written out but given to the program one by one (see `Log.reports`)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -56,7 +53,7 @@ def _repeated(table: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
     at = None if "at" not in table else datetime.fromisoformat(table["at"])
     for number in range(table.get("times", 1)):
         passed = number * table.get("every_seconds", 60)
-        seconds = table.get("seconds", 5000) + passed
+        seconds = 5000 + passed
         stamp = "" if at is None else f"{at + timedelta(seconds=passed):%b %e %H:%M:%S} {host} kernel: "
         for index, line in enumerate(lines):
             yield f"{stamp}[{seconds + index * 1e-5:12.6f}] {line}"
@@ -94,8 +91,7 @@ def _mask(names: str, version: KernelVersion) -> str:
 
 
 def _header(table: Mapping[str, Any], kind: str, box: Box, comm: str, order: int, mask: str) -> Iterator[str]:
-    nodemask = table.get("nodemask")
-    policy = f", nodemask={nodemask if nodemask is not None else '(null)'}" if box.at_least(4, 12) else ""
+    policy = ", nodemask=(null)" if box.at_least(4, 12) else ""
     policy += ",cpuset=/,mems_allowed=0" if box.at_least(5, 0) else ""
     if kind in ("oom", "memcg-oom"):
         word = "oom_score_adj" if box.at_least(3, 8) else "oom_adj"

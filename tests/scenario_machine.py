@@ -204,13 +204,14 @@ def _with_marks(
         entry = entries.get((zone.node, zone.name), {})
         three = entry.get("marks", (mark.min_pages, mark.low_pages, mark.high_pages))
         boost = zone.boost_pages or 0
+        promo = mark.promo_pages if version.at_least(6, 12) else None
         zones.append(
             replace(
                 zone,
                 min_pages=three[0] + boost,
                 low_pages=three[1] + boost,
                 high_pages=three[2] + boost,
-                promo_pages=mark.promo_pages if version.at_least(6, 12) else None,
+                promo_pages=None if promo is None else promo + boost,
                 protection_pages=tuple(entry.get("protection", reserves[zone.node, zone.name])),
             )
         )

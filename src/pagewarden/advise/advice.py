@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
+from pagewarden.advise.answered import without_answered
 from pagewarden.advise.build import AGAINST_PERCENT
 from pagewarden.advise.companions import advise_companions
 from pagewarden.advise.failures import failure_findings
@@ -17,7 +18,7 @@ from pagewarden.advise.watermark_scale_factor import advise_watermark_scale_fact
 from pagewarden.advise.watermarks import advise_watermarks
 from pagewarden.advise.zone_reclaim_mode import advise_zone_reclaim_mode
 from pagewarden.diagnose.settings import Setting, Writer, huge_pages_unknown, kernel_defaults, settings_of
-from pagewarden.diagnose.types import Evidence, Finding, Severity
+from pagewarden.diagnose.types import Evidence, Finding, FindingCause, Severity
 from pagewarden.kernel.defaults import default_min_free
 from pagewarden.kernel.machine import MIN_FREE, RATIO, RECLAIM_MODE, Machine
 from pagewarden.kernel.projection import usage_of
@@ -38,12 +39,14 @@ def advise(
     policy = policy or AdvicePolicy()
     recommendations: list[Recommendation] = []
     findings: list[Finding] = failure_findings(observed.logs)
+    ratio = _ratio(snapshot, machine, observed, policy)
+    rest = without_answered(observed, machine, ratio[0])
     for some, more in (
-        advise_min_free_kbytes(snapshot, machine, observed, policy),
-        advise_watermark_scale_factor(snapshot, machine, observed, policy),
-        _ratio(snapshot, machine, observed, policy),
+        advise_min_free_kbytes(snapshot, machine, rest, policy),
+        advise_watermark_scale_factor(snapshot, machine, rest, policy),
+        ratio,
         advise_zone_reclaim_mode(snapshot, machine, observed, policy),
-        advise_companions(snapshot, machine, observed, policy),
+        advise_companions(snapshot, machine, rest, policy),
         advise_watermarks(snapshot, machine),
     ):
         recommendations += some
@@ -80,6 +83,8 @@ def _ratio(
     recommendations, findings = advise_lowmem_reserve_ratio(snapshot, machine)
     if any(recommendation.key == RATIO for recommendation in from_logs):
         recommendations = []
+    if from_logs:  # they say why the zone is short; the instant only that it is
+        findings = [finding for finding in findings if finding.cause != FindingCause.SQUEEZED]
     return [*from_logs, *recommendations], findings
 
 

@@ -40,7 +40,7 @@ def advise_companions(
     logs = observed.logs
     recommendations: list[Recommendation] = []
     if logs is not None:
-        recommendations += _kernel_fixes(logs.failures)
+        recommendations += _kernel_fixes(logs.of(Cause.FRAGMENTED))
         recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED))
         recommendations += _bursts_beyond_any_reserve(machine, logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED), policy)
         recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
@@ -52,10 +52,10 @@ def advise_companions(
 
 
 def _kernel_fixes(failures: Sequence[Failure]) -> list[Recommendation]:
-    fixed = [failure for failure in failures if failure.example.fixes]
+    fixed = [failure for failure in failures if any(fix.cures for fix in failure.example.fixes)]
     if not fixed:
         return []
-    fix = fixed[0].example.fixes[0]
+    fix = next(fix for fix in fixed[0].example.fixes if fix.cures)
     return [
         recommend_action(
             "kernel-upgrade",
