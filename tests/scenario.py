@@ -33,8 +33,7 @@ LOGS = Path(__file__).parent / "data" / "scenario-logs"
 KEYS = frozenset({"about", "machine", "counters", "reports", "log", "watched", "workload", "policy", "expect"})
 COUNTER_KEYS = frozenset({"seconds", "given_seconds", "grew", "fell", "waited_percent", "rebooted", "before"})
 EXPECT_KEYS = frozenset(
-    {"quiet", "findings", "absent", "recommend", "forbid", "says", "declined", "withheld"}
-    | {"confidence", "risk"}
+    {"quiet", "findings", "absent", "recommend", "forbid", "says", "declined", "withheld"} | {"confidence", "risk"}
 )
 ORDER = list(Severity)
 RANGE = re.compile(r"(\d+)?\.\.(\d+)?")
@@ -121,7 +120,9 @@ def _interval(scenario: Scenario, at_first: Snapshot, now: Snapshot) -> Interval
     later = replace(
         now,
         vmstat={**{name: 1000 + count for name, count in grew.items()}, **dict.fromkeys(fell, 5)},
-        pressure=None if some is None else _pressure(round(some * seconds * 10_000), round((full or 0) * seconds * 1e4)),
+        pressure=None
+        if some is None
+        else _pressure(round(some * seconds * 10_000), round((full or 0) * seconds * 1e4)),
     )
     return interval_between(earlier, later, counters.get("given_seconds"))
 

@@ -18,6 +18,7 @@ REPORT_KEYS = frozenset(
 )
 KINDS = ("failure", "oom", "stall", "memcg-oom", "no-addresses")
 
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """What a kernel prints in every report."""

@@ -14,7 +14,8 @@ from pagewarden.advise.min_free_kbytes import advise_min_free_kbytes
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Advice, Defaults, Recommendation
-from pagewarden.advise.watermark_scale_factor import advise_watermark_scale_factor
+from pagewarden.advise.vfs_cache_pressure import advise_vfs_cache_pressure
+from pagewarden.advise.watermark_scale_factor import MARKS, advise_watermark_scale_factor
 from pagewarden.advise.watermarks import advise_watermarks
 from pagewarden.advise.zone_reclaim_mode import advise_zone_reclaim_mode
 from pagewarden.diagnose.settings import Setting, Writer, huge_pages_unknown, kernel_defaults, settings_of
@@ -46,11 +47,13 @@ def advise(
         advise_watermark_scale_factor(snapshot, machine, rest, policy),
         ratio,
         advise_zone_reclaim_mode(snapshot, machine, observed, policy),
-        advise_companions(snapshot, machine, rest, policy),
+        (advise_companions(snapshot, machine, rest, policy), []),
+        advise_vfs_cache_pressure(snapshot, machine, observed),
         advise_watermarks(snapshot, machine),
     ):
         recommendations += some
         findings += more
+    recommendations = _without_rewrite(recommendations)
     findings += _exhausted(snapshot, machine)
     findings += _contradicted_files(snapshot, machine)
     findings += trend_findings(snapshot, machine, observed)
@@ -86,6 +89,13 @@ def _ratio(
     if from_logs:  # they say why the zone is short; the instant only that it is
         findings = [finding for finding in findings if finding.cause != FindingCause.SQUEEZED]
     return [*from_logs, *recommendations], findings
+
+
+def _without_rewrite(recommendations: list[Recommendation]) -> list[Recommendation]:
+    """Whatever changes the marks computes all of them anew: then nothing need be written again for that."""
+    if not any(recommendation.key in MARKS for recommendation in recommendations):
+        return recommendations
+    return [recommendation for recommendation in recommendations if recommendation.key != "action:rewrite"]
 
 
 def is_declined(recommendation: Recommendation, declined: Sequence[str]) -> bool:

@@ -18,6 +18,9 @@ def failure_findings(logs: LogEvidence | None) -> list[Finding]:
     causes = dict.fromkeys(failure.cause for failure in logs.failures)
     found = [_finding(cause, logs.of(cause)) for cause in causes]
     found += [_rejected(cause, logs.rejected) for cause in dict.fromkeys(entry.cause for entry in logs.rejected)]
+    if logs.undated:
+        text = f"{_reports(logs.undated)} without a date that could be read: of unknown age, and counted."
+        found.append(Finding(FindingCause.EVIDENCE_OUTDATED, Severity.INFO, text))
     return found
 
 

@@ -39,7 +39,8 @@ WORTH_PERCENT = 30
 
 MEBIBYTE = 1 << 20
 
-_MARKS = frozenset({MIN_FREE, SCALE_FACTOR, EXTRA_FREE})
+MARKS = frozenset({MIN_FREE, SCALE_FACTOR, EXTRA_FREE})
+"""Settings of which a write computes every mark anew."""
 
 
 def advise_watermark_scale_factor(
@@ -84,7 +85,7 @@ def _from_counters(
     if stalls.seconds < LEAST_SECONDS:
         text += f" That is too short a time for advice: look for {LEAST_SECONDS:.0f} s or longer."
         return [], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.INFO, text, evidence)]
-    rewritten = sorted(interval.rewritten & _MARKS)
+    rewritten = sorted(interval.rewritten & MARKS)
     if rewritten:
         text += f" {', '.join(rewritten)} was written in between, so this does not speak of the value in force."
         return [], [Finding(FindingCause.EVIDENCE_OUTDATED, Severity.INFO, text, evidence)]
