@@ -96,7 +96,8 @@ def _header(table: Mapping[str, Any], kind: str, box: Box, comm: str, order: int
     policy += ",cpuset=/,mems_allowed=0" if box.at_least(5, 0) else ""
     if kind in ("oom", "memcg-oom"):
         word = "oom_score_adj" if box.at_least(3, 8) else "oom_adj"
-        yield f"{comm} invoked oom-killer: gfp_mask={mask}{'' if box.at_least(5, 0) else policy}, order={order}, {word}=0"
+        policy = "" if box.at_least(5, 0) else policy
+        yield f"{comm} invoked oom-killer: gfp_mask={mask}{policy}, order={order}, {word}=0"
     elif kind == "stall":
         yield f"{comm}: page allocation stalls for {table['stall_ms']}ms, order:{order}, mode:{mask}{policy}"
     elif kind == "no-addresses":

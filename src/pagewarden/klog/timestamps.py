@@ -11,14 +11,16 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ISO = re.compile(
     r"(?:[A-Z][a-z]{2} )?(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?"
-    r"(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?(?: [A-Za-z]{2,5})?"
+    r"(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?(?: [A-Za-z]{2,5})?",
+    re.ASCII,
 )
 _NAMED = re.compile(
     r"(?:[A-Z][a-z]{2} )?(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d)(?::(\d\d))?"
-    r"(?:\.\d{1,9})?(?: (\d{4}))?"
+    r"(?:\.\d{1,9})?(?: (\d{4}))?",
+    re.ASCII,
 )
-_LOGCAT = re.compile(r"(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\.\d{3,6}")
-_UNIX = re.compile(r"(\d{9,11})\.\d{3,9}")
+_LOGCAT = re.compile(r"(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\.\d{3,6}", re.ASCII)
+_UNIX = re.compile(r"(\d{9,11})\.\d{3,9}", re.ASCII)
 
 DAY_AHEAD = timedelta(days=1)
 """A stamp without a year is taken for the last such day; one a little ahead is a clock that differs, not a year."""
