@@ -173,7 +173,7 @@ class TestDeclined:
         ("declined", "silent"),
         [
             ("vm.min_free_kbytes/atomic-reserve-exhausted/4852", True),
-            ("vm.min_free_kbytes/atomic-reserve-exhausted/4410", True),  # differs by less than a tenth of it
+            ("vm.min_free_kbytes/atomic-reserve-exhausted/4420", True),  # differs by less than a tenth of it
             ("vm.min_free_kbytes/atomic-reserve-exhausted/5300", True),
             ("vm.min_free_kbytes/atomic-reserve-exhausted/4000", False),
             ("vm.min_free_kbytes/atomic-reserve-exhausted/6000", False),
