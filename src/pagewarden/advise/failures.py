@@ -83,7 +83,8 @@ def _where(failure: Failure) -> str:
 def _rejected(cause: FindingCause, rejected: Sequence[Rejected]) -> Finding:
     entries = [entry for entry in rejected if entry.cause is cause]
     reasons = "; ".join(f"{_reports(entry.count)}: {entry.why}" for entry in entries[:3])
-    more = f"; and {len(entries) - 3} more reasons" if len(entries) > 3 else ""
+    left = len(entries) - 3
+    more = f"; and {left} more reason{'s' if left > 1 else ''}" if left > 0 else ""
     what = "another machine's, or this one's under another kernel" if cause is FindingCause.LOG_MISMATCH else "outdated"
     text = f"Not used as evidence, because {what}: {reasons}{more}."
     evidence = tuple(Evidence(entry.why, entry.count, entry.source) for entry in entries[:MOST_EVIDENCE])

@@ -219,7 +219,7 @@ def written_at(report: Report, here: Here) -> datetime | None:
 
 def _objection(report: Report, at: datetime | None, here: Here) -> tuple[FindingCause, str] | None:
     """Why a report does not count, or None."""
-    why = "; ".join(_elsewhere(report, here))
+    why = " and ".join(_elsewhere(report, here))
     if why:
         return FindingCause.LOG_MISMATCH, why
     if at is not None and here.now is not None and here.now - at > timedelta(days=here.days):

@@ -86,8 +86,8 @@ def test_a_time_that_disagrees_with_the_uptime(given: float, note: str | None) -
 
 def test_a_counter_that_fell_is_left_out_and_named() -> None:
     found = interval_between(
-        at(0, {"a": 10, "b": 10, "c": 10, "d": 10, "e": 10, "nr_x": 10, "up": 1}),
-        at(60, {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "nr_x": 1, "up": 3}),
+        at(0, {"a": 10, "b": 10, "c": 10, "d": 10, "e": 10, "nr_x": 10, "workingset_nodes": 10, "up": 1}),
+        at(60, {"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "nr_x": 1, "workingset_nodes": 1, "up": 3}),
     )
     assert found.counts == {"up": 2}
     assert found.notes == ("counters that fell in between are left out: a, b, c and 2 more",)
