@@ -99,16 +99,24 @@ def _without_rewrite(recommendations: list[Recommendation]) -> list[Recommendati
 
 
 def is_declined(recommendation: Recommendation, declined: Sequence[str]) -> bool:
-    """Whether an administrator declined this, or the like of it: the same setting for the same cause, and a value that
-    differs from the one declined by no more than a proposal must differ from the value in force.
+    """Whether an administrator declined this, or the like of it.
+
+    Declined may be a setting ("vm.zone_reclaim_mode"), a setting for one cause ("vm.min_free_kbytes/too-high"), or one
+    proposal ("vm.min_free_kbytes/atomic-reserve-exhausted/98304"): that last one speaks again when the evidence calls
+    for a value that differs from it by more than a proposal must differ from the value in force.
     """
     for identifier in declined:
-        if identifier == recommendation.identifier:
+        if identifier in (
+            recommendation.key,
+            f"{recommendation.key}/{recommendation.cause}",
+            recommendation.identifier,
+        ):
             return True
         prefix, _, value = identifier.rpartition("/")
         mine = recommendation.recommended
-        if prefix == f"{recommendation.key}/{recommendation.cause}" and value.isdigit() and mine.isdigit():
-            return abs(int(value) - int(mine)) * 100 <= int(value) * AGAINST_PERCENT
+        numbers = value.isdigit() and mine.isdigit() and prefix == f"{recommendation.key}/{recommendation.cause}"
+        if numbers and abs(int(value) - int(mine)) * 100 <= int(value) * AGAINST_PERCENT:
+            return True
     return False
 
 

@@ -1,7 +1,10 @@
 """What every recommendation to change a setting carries: effect, risk, who set the value, how to keep the change."""
 
+from collections.abc import Sequence
+
 from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.settings import Setting, assigned, settings_of
 from pagewarden.diagnose.types import Evidence
 from pagewarden.kernel.machine import HUGE_SWITCH, Machine
@@ -26,10 +29,12 @@ def recommend_value(
     steps: tuple[str, ...] = (),
     worse: str = "",
     confidence: Level | None = None,
+    failures: Sequence[Failure] = (),
 ) -> Recommendation:
     """Recommend one value of one setting, with the predicted effect of this change alone.
 
     :param confidence: in the evidence; it is lowered where the model is not certain of the machine.
+    :param failures: the reports it rests on, for their age.
     """
     effect = predict_effect(snapshot, machine, Write(key, value))
     setting = next((entry for entry in settings_of(snapshot, machine) if entry.key == key), None)
@@ -55,6 +60,8 @@ def recommend_value(
         set_by=None if setting is None else setting.set_by,
         commands=(write_command(key, value),),
         undo=(write_command(key, current),),
+        evidence_since=min((f.first_at for f in failures if f.first_at is not None), default=None),
+        evidence_latest=max((f.last_at for f in failures if f.last_at is not None), default=None),
     )
 
 

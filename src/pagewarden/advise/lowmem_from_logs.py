@@ -226,4 +226,5 @@ def _recommend(
         steps=steps,
         worse=worse,
         confidence=Level.MEDIUM,
+        failures=failures,
     )

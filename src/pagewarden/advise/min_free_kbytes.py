@@ -127,6 +127,7 @@ def _raise(
         steps=raise_steps(need, setting, policy.burst_margin),
         worse="Page cache and programs have that much less; kswapd starts earlier and works longer.",
         confidence=confidence if need.full else least(confidence, Level.MEDIUM),
+        failures=failures,
     )
     return [recommendation], []
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from pagewarden.diagnose.types import Evidence, Finding
@@ -39,6 +40,8 @@ class Recommendation:
     :ivar worse: what gets worse, beside the memory it costs; empty where nothing does.
     :ivar set_by: who gave the setting its present value; None where nothing tells.
     :ivar commands: what to type; `undo` to take it back. Empty for what is not done by a command.
+    :ivar evidence_since: since when the evidence has stood; `evidence_latest` the newest of it. None where nothing
+        tells: one look at a machine does not.
     """
 
     key: str
@@ -59,6 +62,8 @@ class Recommendation:
     set_by: str | None = None
     commands: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
+    evidence_since: datetime | None = None
+    evidence_latest: datetime | None = None
 
     @property
     def identifier(self) -> str:

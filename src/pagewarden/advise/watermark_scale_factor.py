@@ -309,5 +309,6 @@ def _from_logs(
             failure_evidence(slow),
             worse="Page cache is smaller by the cost, and kswapd starts earlier.",
             confidence=Level.MEDIUM,
+            failures=slow,
         )
     ]

@@ -5,15 +5,17 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pagewarden.advise.policy import AdvicePolicy, Workload
 from pagewarden.errors import ReadError
 from pagewarden.kernel.machine import Machine, machine_of
+from pagewarden.procfs.roots import open_root
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pagewarden.report.wire import Document
+    from pagewarden.report.document import Document
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +56,23 @@ def read_machine(root: str) -> tuple[Snapshot, Machine]:
     return snapshot, machine_of(snapshot)
 
 
+def advice_policy(root: str, workload: str | None = None) -> AdvicePolicy:
+    """Take what the administrator decided about advice from the configuration below the root.
+
+    :param workload: what the command line says, which counts more.
+    :raises ConfigError: a file is wrong.
+    """
+    from pagewarden.config.load import read_config
+
+    chosen = read_config(open_root(root)).config.advise
+    return AdvicePolicy(
+        workload=Workload(workload or chosen.workload),
+        burst_margin=chosen.burst_margin,
+        evidence_days=chosen.evidence_days,
+        declined=chosen.declined,
+    )
+
+
 def print_text(parts: Iterable["RenderableType"]) -> None:
     """Print a report for people, without the blanks that fill up a table's last column."""
     from pagewarden.report.console import console
@@ -67,6 +86,6 @@ def print_text(parts: Iterable["RenderableType"]) -> None:
 
 def print_json(document: "Document") -> None:
     """Print a document on one line."""
-    from pagewarden.report.wire import to_json
+    from pagewarden.report.document import to_json
 
     sys.stdout.write(to_json(document) + "\n")

@@ -55,7 +55,7 @@ class Failure:
     :ivar count: reports in the logs; `held_back` those the kernel says it did not print, None where it says nothing.
     :ivar source: "FILE:LINE" of the first.
     :ivar first: stamps as printed, of the first and the last.
-    :ivar last_at: when the last was written; None where its stamp does not tell.
+    :ivar first_at: when the first was written; `last_at` the last. None where no stamp tells.
     :ivar recent: the last is of the day before the snapshot, or may be.
     :ivar example: the one that tells most about the cause.
     :ivar replayed: those of which no other was harder in every zone, the example among them.
@@ -67,6 +67,7 @@ class Failure:
     source: str
     first: str | None
     last: str | None
+    first_at: datetime | None
     last_at: datetime | None
     recent: bool
     example: Diagnosis
@@ -112,6 +113,7 @@ class _Group:
     source: str
     first: str | None
     last: str | None = None
+    first_at: datetime | None = None
     last_at: datetime | None = None
     count: int = 0
     held_back: int | None = None
@@ -121,7 +123,9 @@ class _Group:
     def add(self, report: Report, at: datetime | None) -> None:
         self.count += 1
         self.last = report.timestamp or self.last
-        self.last_at = at if self.last_at is None or (at is not None and at > self.last_at) else self.last_at
+        if at is not None:
+            self.first_at = at if self.first_at is None else min(at, self.first_at)
+            self.last_at = at if self.last_at is None else max(at, self.last_at)
         if report.suppressed:
             self.held_back = (self.held_back or 0) + sum(entry.count for entry in report.suppressed)
         if any(_at_least_as_hard(kept, report) for kept in self.hardest):
@@ -198,6 +202,7 @@ def _failures(group: _Group, now: datetime | None) -> Iterator[Failure]:
             source=group.source,
             first=group.first,
             last=group.last,
+            first_at=group.first_at,
             last_at=group.last_at,
             recent=now is None or group.last_at is None or now - group.last_at <= timedelta(days=1),
             example=next((diagnosis for diagnosis in some if diagnosis.report.complete), some[0]),

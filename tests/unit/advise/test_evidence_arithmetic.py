@@ -180,7 +180,10 @@ class TestDeclined:
             ("vm.min_free_kbytes/atomic-reserve-exhausted/0", False),
             ("vm.min_free_kbytes/atomic-reserve-exhausted/", False),
             ("vm.min_free_kbytes/too-high/4852", False),
-            ("vm.min_free_kbytes", False),
+            ("vm.min_free_kbytes/too-high", False),
+            ("vm.min_free_kbytes", True),  # the setting as a whole
+            ("vm.min_free_kbytes/atomic-reserve-exhausted", True),  # for this cause, whatever the value
+            ("vm.min_free", False),
             ("", False),
             ("///", False),
         ],
