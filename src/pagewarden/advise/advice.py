@@ -41,7 +41,7 @@ def advise(
     recommendations: list[Recommendation] = []
     findings: list[Finding] = failure_findings(observed.logs)
     ratio = _ratio(snapshot, machine, observed, policy)
-    rest = without_answered(observed, machine, ratio[0])
+    rest = without_answered(observed, machine, [r for r in ratio[0] if not is_declined(r, policy.declined)])
     for some, more in (
         advise_min_free_kbytes(snapshot, machine, rest, policy),
         advise_watermark_scale_factor(snapshot, machine, rest, policy),
@@ -53,7 +53,6 @@ def advise(
     ):
         recommendations += some
         findings += more
-    recommendations = _without_rewrite(recommendations)
     findings += _exhausted(snapshot, machine)
     findings += _contradicted_files(snapshot, machine)
     findings += trend_findings(snapshot, machine, observed)
@@ -62,7 +61,7 @@ def advise(
         findings.append(Finding("model-misfit", Severity.NOTICE, " ".join(withheld), _misfit_evidence(machine)))
         recommendations = []
     declined = [recommendation for recommendation in recommendations if is_declined(recommendation, policy.declined)]
-    kept = [recommendation for recommendation in recommendations if recommendation not in declined]
+    kept = _without_rewrite([recommendation for recommendation in recommendations if recommendation not in declined])
     silent = {recommendation.cause for recommendation in declined} - {recommendation.cause for recommendation in kept}
     return Advice(
         host=snapshot.host,

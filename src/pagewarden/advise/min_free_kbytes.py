@@ -150,8 +150,8 @@ def raise_steps(need: Need, setting: MinFreeAtReport, margin: float) -> tuple[st
         f"reserve {check.reserve_pages}).",
         f"With another value v the marks are min'(v), low'(v) by the kernel's proportional split of v over "
         f"{populated} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {low - free}.",
-        f"The smallest v for which the kernel's check passes for free' is {need.value_kb}"
-        + ("." if need.full else f"; with the margin of {margin:g} none within the cap of {setting.cap_kb} does."),
+        f"The smallest v for which the kernel's check passes for free' is {passed.value_kb}"
+        + ("." if need.full else f"; none up to the cap holds {margin:g} bursts, so the cap is proposed."),
         f"Cap: the larger of a twentieth of low memory ({setting.lowmem_kb} / 20 = {setting.lowmem_kb // 20}) and the "
         f"value in force ({setting.value_kb}).",
     )

@@ -6,6 +6,7 @@ from math import ceil, exp, isclose
 import pytest
 from tests.machines import snapshot, zone
 from tests.report_machines import machine_of_report
+from tests.scenario import SCENARIOS, Scenario, advice_of, load
 from tests.unit.diagnose.reports import failure, modern, recent, trace
 from tests.unit.diagnose.reports import zone as dump
 
@@ -255,3 +256,20 @@ def test_a_kernel_upgrade_only_where_it_would_cure() -> None:
     here, logs = evidence(report)
     keys = {r.key for r in advise(here, machine_of(here), AdvicePolicy(), Observed(logs=logs)).recommendations}
     assert "action:kernel-upgrade" not in keys
+
+
+class TestOneAnswer:
+    """What one change answers is not answered by another as well."""
+
+    @staticmethod
+    def stranded(declined: tuple[str, ...] = ()) -> set[str]:
+        """DMA32 has 300 MiB and keeps all of it by a ratio of 4; Normal was emptied."""
+        scenario = load(SCENARIOS / "reserve-keeps-what-would-do.toml")
+        decided = Scenario(scenario.name, {**scenario.table, "policy": {"declined": list(declined)}})
+        return {recommendation.key for recommendation in advice_of(decided).recommendations}
+
+    def test_a_reserve_given_out_needs_no_larger_min(self) -> None:
+        assert self.stranded() == {"vm.lowmem_reserve_ratio"}
+
+    def test_unless_giving_it_out_was_declined(self) -> None:
+        assert self.stranded(("vm.lowmem_reserve_ratio",)) == {MIN_FREE}
