@@ -133,6 +133,7 @@ class TestStalls:
         assert isclose(found.left_after(700), exp(-1))
         assert isclose(found.left_after(1400), exp(-2))
         assert found.left_after(0) == 1.0
+        assert found.left_after(-10_000_000) == 1.0  # marks that are larger than the settings give: stale, or a misfit
 
     def test_what_these_counters_do_not_tell_is_assumed_and_said(self) -> None:
         scanned = stalls_of(interval(allocstall=10, pgscan_direct_normal=800, pageoutrun=4))
@@ -158,7 +159,7 @@ class TestStalls:
         assert stalls_of(interval(pgsteal_direct=5)) is None
         quiet = stalls_of(interval(allocstall=0, pgsteal_direct=0, pageoutrun=0))
         assert quiet is not None
-        assert (quiet.per_second, quiet.shortfall_pages, quiet.left_after(10)) == (0, 0, 0)
+        assert (quiet.per_second, quiet.shortfall_pages, quiet.left_after(10), quiet.left_after(0)) == (0, 0, 0, 1)
 
     def test_the_gap_is_of_all_populated_zones(self) -> None:
         zones = [
