@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
+from pagewarden.advise.answered import without_answered
 from pagewarden.advise.build import AGAINST_PERCENT
 from pagewarden.advise.companions import advise_companions
 from pagewarden.advise.failures import failure_findings
@@ -13,11 +14,12 @@ from pagewarden.advise.min_free_kbytes import advise_min_free_kbytes
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Advice, Defaults, Recommendation
-from pagewarden.advise.watermark_scale_factor import advise_watermark_scale_factor
+from pagewarden.advise.vfs_cache_pressure import advise_vfs_cache_pressure
+from pagewarden.advise.watermark_scale_factor import MARKS, advise_watermark_scale_factor
 from pagewarden.advise.watermarks import advise_watermarks
 from pagewarden.advise.zone_reclaim_mode import advise_zone_reclaim_mode
 from pagewarden.diagnose.settings import Setting, Writer, huge_pages_unknown, kernel_defaults, settings_of
-from pagewarden.diagnose.types import Evidence, Finding, Severity
+from pagewarden.diagnose.types import Evidence, Finding, FindingCause, Severity
 from pagewarden.kernel.defaults import default_min_free
 from pagewarden.kernel.machine import MIN_FREE, RATIO, RECLAIM_MODE, Machine
 from pagewarden.kernel.projection import usage_of
@@ -38,12 +40,15 @@ def advise(
     policy = policy or AdvicePolicy()
     recommendations: list[Recommendation] = []
     findings: list[Finding] = failure_findings(observed.logs)
+    ratio = _ratio(snapshot, machine, observed, policy)
+    rest = without_answered(observed, machine, [r for r in ratio[0] if not is_declined(r, policy.declined)])
     for some, more in (
-        advise_min_free_kbytes(snapshot, machine, observed, policy),
-        advise_watermark_scale_factor(snapshot, machine, observed, policy),
-        _ratio(snapshot, machine, observed, policy),
+        advise_min_free_kbytes(snapshot, machine, rest, policy),
+        advise_watermark_scale_factor(snapshot, machine, rest, policy),
+        ratio,
         advise_zone_reclaim_mode(snapshot, machine, observed, policy),
-        advise_companions(snapshot, machine, observed, policy),
+        (advise_companions(snapshot, machine, rest, policy), []),
+        advise_vfs_cache_pressure(snapshot, machine, observed),
         advise_watermarks(snapshot, machine),
     ):
         recommendations += some
@@ -56,7 +61,7 @@ def advise(
         findings.append(Finding("model-misfit", Severity.NOTICE, " ".join(withheld), _misfit_evidence(machine)))
         recommendations = []
     declined = [recommendation for recommendation in recommendations if is_declined(recommendation, policy.declined)]
-    kept = [recommendation for recommendation in recommendations if recommendation not in declined]
+    kept = _without_rewrite([recommendation for recommendation in recommendations if recommendation not in declined])
     silent = {recommendation.cause for recommendation in declined} - {recommendation.cause for recommendation in kept}
     return Advice(
         host=snapshot.host,
@@ -80,7 +85,16 @@ def _ratio(
     recommendations, findings = advise_lowmem_reserve_ratio(snapshot, machine)
     if any(recommendation.key == RATIO for recommendation in from_logs):
         recommendations = []
+    if from_logs:  # they say why the zone is short; the instant only that it is
+        findings = [finding for finding in findings if finding.cause != FindingCause.SQUEEZED]
     return [*from_logs, *recommendations], findings
+
+
+def _without_rewrite(recommendations: list[Recommendation]) -> list[Recommendation]:
+    """Whatever changes the marks computes all of them anew: then nothing need be written again for that."""
+    if not any(recommendation.key in MARKS for recommendation in recommendations):
+        return recommendations
+    return [recommendation for recommendation in recommendations if recommendation.key != "action:rewrite"]
 
 
 def is_declined(recommendation: Recommendation, declined: Sequence[str]) -> bool:

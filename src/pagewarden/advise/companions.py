@@ -1,4 +1,4 @@
-"""What cures a cause where none of the marks does: compaction, boost, caches, drivers, the kernel itself, the load."""
+"""What cures a cause where none of the marks does: compaction, boost, drivers, the kernel itself, the load."""
 
 from collections.abc import Sequence
 
@@ -8,54 +8,44 @@ from pagewarden.advise.failures import failure_evidence
 from pagewarden.advise.min_free_kbytes import may_raise
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
-from pagewarden.advise.stalls import stalls_of
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.callers import Work
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import min_free_of
-from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
+from pagewarden.diagnose.types import Cause, Evidence
 from pagewarden.kernel.machine import Machine
-from pagewarden.kernel.projection import usage_of
-from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
 from pagewarden.units import human_bytes
 
-BOOST, PROACTIVENESS, CACHE_PRESSURE = (
-    "vm.watermark_boost_factor",
-    "vm.compaction_proactiveness",
-    "vm.vfs_cache_pressure",
-)
-BOOST_DEFAULT, PROACTIVENESS_DEFAULT, CACHE_PRESSURE_DEFAULT = 15000, 20, 100
-
-SLAB_PERCENT = 25
-"""Dentries and inodes that hold this share of memory, and more than the page cache does, are far above what is used."""
+BOOST, PROACTIVENESS = "vm.watermark_boost_factor", "vm.compaction_proactiveness"
+BOOST_DEFAULT, PROACTIVENESS_DEFAULT = 15000, 20
 
 _FRAGMENTED_PAGE = "docs/settings/compaction_proactiveness.md"
 
 
 def advise_companions(
     snapshot: Snapshot, machine: Machine, observed: Observed = NOTHING, policy: AdvicePolicy | None = None
-) -> tuple[list[Recommendation], list[Finding]]:
+) -> list[Recommendation]:
     """Look for causes whose cure is not a mark, and name that cure where this kernel has it."""
     logs = observed.logs
     recommendations: list[Recommendation] = []
     if logs is not None:
-        recommendations += _kernel_fixes(logs.failures)
+        recommendations += _kernel_fixes(logs.of(Cause.FRAGMENTED))
         recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED))
         recommendations += _bursts_beyond_any_reserve(machine, logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED), policy)
         recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
         recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED))
+        recommendations += _confined(logs.of(Cause.NODE_RESTRICTED))
         recommendations += _group_limits(logs.of(Cause.MEMCG_LIMIT))
         recommendations += _addresses(logs.of(Cause.ADDRESS_SPACE))
-    more, findings = _slab(snapshot, machine, observed)
-    return recommendations + more, findings
+    return recommendations
 
 
 def _kernel_fixes(failures: Sequence[Failure]) -> list[Recommendation]:
-    fixed = [failure for failure in failures if failure.example.fixes]
+    fixed = [failure for failure in failures if any(fix.cures for fix in failure.example.fixes)]
     if not fixed:
         return []
-    fix = fixed[0].example.fixes[0]
+    fix = next(fix for fix in fixed[0].example.fixes if fix.cures)
     return [
         recommend_action(
             "kernel-upgrade",
@@ -80,7 +70,9 @@ def _fragmented(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure
         found.append(_smaller_frames(received))
     found += _restored(snapshot, machine, BOOST, BOOST_DEFAULT, _BOOST_REASON, evidence)
     found += _restored(snapshot, machine, PROACTIVENESS, PROACTIVENESS_DEFAULT, _PROACTIVE_REASON, evidence)
-    if not received and (machine.version is None or machine.version.at_least(2, 6, 35)):
+    if not received and machine.version is not None and not machine.version.at_least(2, 6, 35):
+        found.append(_compacting_kernel(machine, evidence))
+    elif not received:
         order = max(f.example.report.order or 0 for f in failures)
         found.append(
             recommend_action(
@@ -97,6 +89,20 @@ def _fragmented(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure
             )
         )
     return found
+
+
+def _compacting_kernel(machine: Machine, evidence: tuple[Evidence, ...]) -> Recommendation:
+    return recommend_action(
+        "kernel-upgrade",
+        f"Linux {machine.version}, which cannot move pages together",
+        "a kernel from 2.6.35 on, which compacts memory",
+        Cause.FRAGMENTED,
+        "Pages enough were free, but not in one piece, and this kernel only has luck to make pieces of them: more free "
+        "pages (vm.min_free_kbytes) help only as far as more of them happen to be neighbours.",
+        "Whoever asks for so large a piece can be changed to ask for less.",
+        evidence,
+        reference=_FRAGMENTED_PAGE,
+    )
 
 
 _BOOST_REASON = (
@@ -238,6 +244,25 @@ def _exhausted(failures: Sequence[Failure]) -> list[Recommendation]:
     ]
 
 
+def _confined(failures: Sequence[Failure]) -> list[Recommendation]:
+    """Tasks that may not use the nodes that have memory."""
+    if not failures:
+        return []
+    return [
+        recommend_action(
+            "reduce-load",
+            "confined to nodes that were short",
+            "let the task use more nodes (cpuset.mems, numactl), or ask less of those it may use",
+            Cause.NODE_RESTRICTED,
+            "A cpuset, a memory policy or the request itself barred the nodes that had memory. Marks and reserves are "
+            "each zone's own: none of them opens another node, and vm.zone_reclaim_mode would only reclaim earlier.",
+            "The confinement is meant to bound what the task may take: then it did its work.",
+            failure_evidence(failures),
+            reference="docs/reading-explain.md",
+        )
+    ]
+
+
 def _group_limits(failures: Sequence[Failure]) -> list[Recommendation]:
     if not failures:
         return []
@@ -274,42 +299,3 @@ def _addresses(failures: Sequence[Failure]) -> list[Recommendation]:
             reference="docs/reading-explain.md",
         )
     ]
-
-
-def _slab(snapshot: Snapshot, machine: Machine, observed: Observed) -> tuple[list[Recommendation], list[Finding]]:
-    """Dentries and inodes that crowd out everything else; worth a change only where somebody suffers."""
-    usage = usage_of(snapshot, machine)
-    total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
-    if usage is None or usage.slab_pages * 100 < total * SLAB_PERCENT or usage.slab_pages <= usage.cache_pages:
-        return [], []
-    slab, cache = (human_bytes(pages * machine.page_size) for pages in (usage.slab_pages, usage.cache_pages))
-    text = (
-        f"Reclaimable slab (dentries and inodes, mostly) holds {slab}, {100 * usage.slab_pages / total:.0f} % of "
-        f"memory; the page cache {cache}."
-    )
-    evidence = (
-        Evidence("reclaimable slab, pages", usage.slab_pages, "/proc/vmstat or /proc/meminfo"),
-        Evidence("page cache, pages", usage.cache_pages, "/proc/vmstat or /proc/meminfo"),
-    )
-    stalls = stalls_of(observed.interval)
-    slow = observed.logs.of(Cause.RECLAIM_TOO_SLOW, Cause.MEMORY_EXHAUSTED) if observed.logs is not None else ()
-    suffers = bool(slow) or (stalls is not None and stalls.per_second >= 1)
-    current = machine.sysctls.get(CACHE_PRESSURE)
-    if not suffers or current is None or int(current) > CACHE_PRESSURE_DEFAULT:
-        return [], [Finding(FindingCause.RECLAIMABLE_SLAB_HEAVY, Severity.INFO, text, evidence)]
-    text += " Tasks wait for memory meanwhile: reclaim should take from it first."
-    value = str(2 * CACHE_PRESSURE_DEFAULT if int(current) == CACHE_PRESSURE_DEFAULT else CACHE_PRESSURE_DEFAULT)
-    recommendation = recommend_value(
-        snapshot,
-        machine,
-        CACHE_PRESSURE,
-        current,
-        value,
-        FindingCause.RECLAIMABLE_SLAB_HEAVY,
-        text,
-        "The same files are looked up again and again: then the cache earns its memory.",
-        (*evidence, *failure_evidence(slow)),
-        worse="Looking up files costs more where their dentries and inodes were dropped.",
-        confidence=Level.MEDIUM,
-    )
-    return [recommendation], [Finding(FindingCause.RECLAIMABLE_SLAB_HEAVY, Severity.NOTICE, text, evidence)]

@@ -18,6 +18,9 @@ def failure_findings(logs: LogEvidence | None) -> list[Finding]:
     causes = dict.fromkeys(failure.cause for failure in logs.failures)
     found = [_finding(cause, logs.of(cause)) for cause in causes]
     found += [_rejected(cause, logs.rejected) for cause in dict.fromkeys(entry.cause for entry in logs.rejected)]
+    if logs.undated:
+        text = f"{_reports(logs.undated)} without a date that could be read: of unknown age, and counted."
+        found.append(Finding(FindingCause.EVIDENCE_OUTDATED, Severity.INFO, text))
     return found
 
 
@@ -27,10 +30,9 @@ def severity_of(failure: Failure) -> Severity:
         return Severity.NOTICE  # the group's limit is somebody's choice
     if failure.harm is Harm.KILLED:
         return Severity.CRITICAL if failure.recent else Severity.WARNING
-    severity = {Harm.NONE: Severity.INFO, Harm.DEGRADED: Severity.NOTICE, Harm.FAILED: Severity.WARNING}[failure.harm]
-    if failure.cause in NO_ANSWER and severity is Severity.WARNING:
-        return Severity.NOTICE  # something failed, but there is nothing to do about it that is known
-    return severity
+    if failure.cause in NO_ANSWER:  # there is nothing to do about it that is known; what failed is said louder
+        return Severity.NOTICE if failure.harm is Harm.FAILED else Severity.INFO
+    return {Harm.NONE: Severity.INFO, Harm.DEGRADED: Severity.NOTICE, Harm.FAILED: Severity.WARNING}[failure.harm]
 
 
 def failure_evidence(failures: Sequence[Failure]) -> tuple[Evidence, ...]:
@@ -81,7 +83,8 @@ def _where(failure: Failure) -> str:
 def _rejected(cause: FindingCause, rejected: Sequence[Rejected]) -> Finding:
     entries = [entry for entry in rejected if entry.cause is cause]
     reasons = "; ".join(f"{_reports(entry.count)}: {entry.why}" for entry in entries[:3])
-    more = f"; and {len(entries) - 3} more reasons" if len(entries) > 3 else ""
+    left = len(entries) - 3
+    more = f"; and {left} more reason{'s' if left > 1 else ''}" if left > 0 else ""
     what = "another machine's, or this one's under another kernel" if cause is FindingCause.LOG_MISMATCH else "outdated"
     text = f"Not used as evidence, because {what}: {reasons}{more}."
     evidence = tuple(Evidence(entry.why, entry.count, entry.source) for entry in entries[:MOST_EVIDENCE])

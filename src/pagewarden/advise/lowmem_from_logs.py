@@ -24,6 +24,10 @@ from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
 from pagewarden.units import human_bytes
 
+STEP_PERCENT = 20
+"""The reserve changes by at least this share: managed pages drift by a few per cent, so a smaller change could not be
+told from none, and reports of before it not from those of after it."""
+
 MOST_PERCENT = 5
 """A larger reserve is not proposed where it would hold back more than this share of memory."""
 
@@ -84,7 +88,7 @@ def _smaller_reserve(
     assert check is not None
     above = _above(machine, zone, diagnosis)
     room = check.available_pages - (check.required_pages - check.reserve_pages)
-    wanted = int(room / policy.burst_margin)
+    wanted = min(int(room / policy.burst_margin), check.reserve_pages * (100 - STEP_PERCENT) // 100)
     if above is None or room < 1:
         return None
     ratio = above // (wanted + 1) + 1
@@ -104,7 +108,7 @@ def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, po
     if above is None or mine is None:
         return None
     now = max(mine.protection_pages or (0,))
-    wanted = now + int(policy.burst_margin * check.short_pages) + 1
+    wanted = now + max(int(policy.burst_margin * check.short_pages) + 1, now * STEP_PERCENT // 100)
     size = machine.rules.watermarks.size
     total = sum(zone_size(each, size) for each in machine.zones)
     if wanted + mine.high_pages >= zone_size(mine, size) or (wanted - now) * 100 > total * MOST_PERCENT:

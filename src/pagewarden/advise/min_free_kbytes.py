@@ -137,20 +137,21 @@ def raise_steps(need: Need, setting: MinFreeAtReport, margin: float) -> tuple[st
     passed, replay = need.passed, need.diagnosis.replay
     if passed is None:
         return ()
-    zone = next(zone for zone in replay.zones if zone.name == passed.zone)
-    check, dump = zone.check, zone.dump
+    refused = next(zone for zone in replay.zones if zone.name == passed.zone)
+    check, dump = refused.check, refused.dump
     assert check is not None
     low, free = (kb_to_pages(kb or 0, replay.page_size) for kb in (dump.low_kb, dump.free_kb))
     times = margin if need.full else 1.0
+    populated = sum(each.populated for each in setting.zones)
     return (
         f"The report at {need.failure.source.rpartition(':')[0]}:{need.diagnosis.report.line_number}, zone "
         f"{passed.zone}: low {low}, free {free}, so the burst was {low} - {free} = {low - free} pages.",
         f"The caller needed {check.required_pages} pages that count and had {check.available_pages} ({check.mark}; "
         f"reserve {check.reserve_pages}).",
         f"With another value v the marks are min'(v), low'(v) by the kernel's proportional split of v over "
-        f"{len(setting.zones)} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {low - free}.",
-        f"The smallest v for which the kernel's check passes for free' is {need.value_kb}"
-        + ("." if need.full else f"; with the margin of {margin:g} none within the cap of {setting.cap_kb} does."),
+        f"{populated} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {low - free}.",
+        f"The smallest v for which the kernel's check passes for free' is {passed.value_kb}"
+        + ("." if need.full else f"; none up to the cap holds {margin:g} bursts, so the cap is proposed."),
         f"Cap: the larger of a twentieth of low memory ({setting.lowmem_kb} / 20 = {setting.lowmem_kb // 20}) and the "
         f"value in force ({setting.value_kb}).",
     )

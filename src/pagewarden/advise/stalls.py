@@ -48,7 +48,9 @@ class Stalls:
         return self.count / self.seconds
 
     def left_after(self, more_pages: float) -> float:
-        """The share of stalls that a gap larger by this many pages is expected to leave."""
+        """The share of stalls that a gap larger by this many pages is expected to leave: all where it is not larger."""
+        if more_pages <= 0:
+            return 1.0
         return exp(-more_pages / self.shortfall_pages) if self.shortfall_pages > 0 else 0.0
 
 

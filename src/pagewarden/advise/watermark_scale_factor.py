@@ -39,7 +39,8 @@ WORTH_PERCENT = 30
 
 MEBIBYTE = 1 << 20
 
-_MARKS = frozenset({MIN_FREE, SCALE_FACTOR, EXTRA_FREE})
+MARKS = frozenset({MIN_FREE, SCALE_FACTOR, EXTRA_FREE})
+"""Settings of which a write computes every mark anew."""
 
 
 def advise_watermark_scale_factor(
@@ -84,7 +85,7 @@ def _from_counters(
     if stalls.seconds < LEAST_SECONDS:
         text += f" That is too short a time for advice: look for {LEAST_SECONDS:.0f} s or longer."
         return [], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.INFO, text, evidence)]
-    rewritten = sorted(interval.rewritten & _MARKS)
+    rewritten = sorted(interval.rewritten & MARKS)
     if rewritten:
         text += f" {', '.join(rewritten)} was written in between, so this does not speak of the value in force."
         return [], [Finding(FindingCause.EVIDENCE_OUTDATED, Severity.INFO, text, evidence)]
@@ -156,7 +157,7 @@ def _solve(machine: Machine, wanted_pages: float) -> _Answer | None:
     if setting is None:
         return None
     key, current, most = _knob(machine, setting)
-    if key == MIN_FREE and not may_raise(machine):
+    if not _may_widen(machine):
         return None
     low, high = current, most
     capped = _gap_with(machine, setting, key, most) < wanted_pages
@@ -170,6 +171,14 @@ def _solve(machine: Machine, wanted_pages: float) -> _Answer | None:
     if value * 100 <= current * (100 + AGAINST_PERCENT):
         return None
     return _Answer(key, str(current), str(value), _gap_with(machine, setting, key, value), capped)
+
+
+def _may_widen(machine: Machine) -> bool:
+    setting = min_free_of(machine)
+    if setting is None:
+        return False
+    key, current, most = _knob(machine, setting)
+    return most > current and (key != MIN_FREE or may_raise(machine))
 
 
 def _knob(machine: Machine, setting: MinFreeAtReport) -> tuple[str, int, int]:
@@ -204,8 +213,13 @@ def _is_worth(machine: Machine, answer: _Answer, stalls: Stalls) -> bool:
 
 def _no_answer(machine: Machine, answer: _Answer | None, stalls: Stalls) -> str:
     shortfall = human_bytes(round(stalls.shortfall_pages * machine.page_size))
-    if answer is None:
+    if answer is None and not _may_widen(machine):
         return f"An average run of kswapd fell short by {shortfall}; no setting of this kernel may be raised for it."
+    if answer is None:
+        return (
+            f"An average run of kswapd fell short by {shortfall} only: the gap between min and low is not what is "
+            "missing, so no mark is changed for it."
+        )
     return (
         f"An average run of kswapd fell short by {shortfall}, more than {GAP_PERCENT} % of memory can make up for: no "
         "mark answers that; less load or more memory does."

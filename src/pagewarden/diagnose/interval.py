@@ -53,6 +53,11 @@ class Interval:
         return None if count is None or self.seconds <= 0 else count / self.seconds
 
 
+def _is_quantity(name: str) -> bool:
+    """Lines of vmstat that rise and fall: whether they fell says nothing."""
+    return name.startswith("nr_") or name == "workingset_nodes"
+
+
 def another_machine(earlier: Snapshot, later: Snapshot) -> str:
     """Why the two are not of one machine; empty where nothing tells against it."""
     if earlier.host and later.host and earlier.host != later.host:
@@ -89,16 +94,16 @@ def interval_between(earlier: Snapshot, later: Snapshot, elapsed_seconds: float 
     counts = {
         name: later.vmstat[name] - value
         for name, value in earlier.vmstat.items()
-        if name in later.vmstat and later.vmstat[name] >= value and not name.startswith("nr_")
+        if name in later.vmstat and later.vmstat[name] >= value and not _is_quantity(name)
     }
     fell = sorted(
         name
         for name, value in earlier.vmstat.items()
-        if name in later.vmstat and later.vmstat[name] < value and not name.startswith("nr_")
+        if name in later.vmstat and later.vmstat[name] < value and not _is_quantity(name)
     )
     if fell:
         more = f" and {len(fell) - 3} more" if len(fell) > 3 else ""
-        notes.append(f"{', '.join(fell[:3])}{more} fell in between and are not counted")
+        notes.append(f"counters that fell in between are left out: {', '.join(fell[:3])}{more}")
     some, full = _pressure(earlier.pressure, later.pressure, seconds)
     changed = frozenset(
         key for key, value in later.sysctls.items() if key in earlier.sysctls and earlier.sysctls[key] != value
@@ -111,7 +116,7 @@ def _seconds(earlier: Snapshot, later: Snapshot, given: float | None) -> tuple[f
     first, last = earlier.uptime_seconds, later.uptime_seconds
     if first is not None and last is not None:
         if last < first:
-            return 0.0, [], "the machine was rebooted in between"
+            return 0.0, [], "the machine was rebooted in between, or the two are the wrong way round"
         by_uptime = last - first
         notes = []
         if given is not None and abs(by_uptime - given) > max(SLACK_SECONDS, given * SLACK_SHARE):

@@ -9,10 +9,15 @@ from pagewarden.klog.types import Report, ReportKind
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A known change that bears on a report. :ivar text: what was wrong, where it was mended, what helps until then."""
+    """A known change that bears on a report.
+
+    :ivar text: what was wrong, where it was mended, what helps until then.
+    :ivar cures: a kernel with the change would probably not have refused; else it is background only.
+    """
 
     text: str
     stopgap: str | None
+    cures: bool = False
 
 
 def known_fixes(report: Report, version: KernelVersion | None) -> list[Fix]:
@@ -20,13 +25,17 @@ def known_fixes(report: Report, version: KernelVersion | None) -> list[Fix]:
     found = []
     atomic_pairs = report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and (report.order or 0) > 0
     if atomic_pairs and (_may_be_el6(report) if version is None else version.vendor == "el6"):
-        found.append(Fix(_el6_text(version), _EL6_STOPGAP))
+        cures = version is not None and _el6_build(version) < EL6_MENDED
+        found.append(Fix(_el6_text(version), _EL6_STOPGAP, cures))
     if version is None:
         return found
     if (2, 6, 38) <= version.numbers < (3, 3, 0) and version.vendor is None:
         found.append(Fix("2.6.38 to 3.2 demand two free pages more than meant in every check (mended in 3.3).", None))
     return found
 
+
+EL6_MENDED = 358
+"""The build of Red Hat 6 in which kswapd compacts."""
 
 _EL6_STOPGAP = (
     "As stopgaps the vendor names a larger vm.min_free_kbytes (more free memory, and so more free pairs of pages) and "
@@ -41,7 +50,7 @@ def _el6_text(version: KernelVersion | None) -> str:
     known += "cannot wait failed with plenty of memory free"
     if version is None:
         return f"If this is Red Hat 6: {known}."
-    if _el6_build(version) < 358:
+    if _el6_build(version) < EL6_MENDED:
         return f"{known[0].upper()}{known[1:]}."
     return f"{known[0].upper()}{known[1:]}; this kernel has that change already, a later one has more of the kind."
 

@@ -50,7 +50,7 @@ class Here:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Reports of one kind, order, mask and caller that count.
+    """Reports of one kind, order, mask, caller and cause that count.
 
     :ivar count: reports in the logs; `held_back` those the kernel says it did not print, None where it says nothing.
     :ivar source: "FILE:LINE" of the first.
@@ -177,30 +177,38 @@ def gather_evidence(reports: Iterable[tuple[str, Report]], here: Here) -> LogEvi
         key = (report.kind, report.order, report.gfp_mask, report.gfp_names, caller.function if caller else None)
         groups.setdefault(key, _Group(source, report.timestamp)).add(report, at)
     return LogEvidence(
-        failures=tuple(_failure(group, here.now) for group in groups.values()),
+        failures=tuple(failure for group in groups.values() for failure in _failures(group, here.now)),
         rejected=tuple(Rejected(cause, why, count, source) for (cause, why), (count, source) in rejected.items()),
         undated=undated,
     )
 
 
-def _failure(group: _Group, now: datetime | None) -> Failure:
-    diagnoses = tuple(diagnose(report) for report in group.hardest)
-    telling = [diagnosis for diagnosis in diagnoses if diagnosis.judgement.cause not in NO_ANSWER]
-    complete = [diagnosis for diagnosis in telling or diagnoses if diagnosis.report.complete]
-    example = (complete or telling or diagnoses)[0]
-    return Failure(
-        count=group.count,
-        held_back=group.held_back,
-        source=group.source,
-        first=group.first,
-        last=group.last,
-        first_at=group.first_at,
-        last_at=group.last_at,
-        recent=now is None or group.last_at is None or now - group.last_at <= timedelta(days=1),
-        example=example,
-        replayed=tuple(d for d in diagnoses if d.judgement.cause is example.judgement.cause),
-        not_replayed=group.dropped,
-    )
+def _failures(group: _Group, now: datetime | None) -> Iterator[Failure]:
+    """One for each cause: the same request can fail for several. Which of them the reports not replayed had is not
+    known; they are counted with the most frequent.
+    """
+    diagnoses = [diagnose(report) for report in group.hardest]
+    by_cause: dict[Cause, list[Diagnosis]] = {}
+    for diagnosis in diagnoses:
+        by_cause.setdefault(diagnosis.judgement.cause, []).append(diagnosis)
+    if not NO_ANSWER.issuperset(by_cause):
+        by_cause = {cause: some for cause, some in by_cause.items() if cause not in NO_ANSWER}
+    most = max(by_cause, key=lambda cause: len(by_cause[cause]))
+    others = sum(len(some) for cause, some in by_cause.items() if cause is not most)
+    for cause, some in by_cause.items():
+        yield Failure(
+            count=group.count - others if cause is most else len(some),
+            held_back=group.held_back if cause is most else None,
+            source=group.source,
+            first=group.first,
+            last=group.last,
+            first_at=group.first_at,
+            last_at=group.last_at,
+            recent=now is None or group.last_at is None or now - group.last_at <= timedelta(days=1),
+            example=next((diagnosis for diagnosis in some if diagnosis.report.complete), some[0]),
+            replayed=tuple(some),
+            not_replayed=group.dropped if cause is most else 0,
+        )
 
 
 def written_at(report: Report, here: Here) -> datetime | None:
@@ -216,7 +224,7 @@ def written_at(report: Report, here: Here) -> datetime | None:
 
 def _objection(report: Report, at: datetime | None, here: Here) -> tuple[FindingCause, str] | None:
     """Why a report does not count, or None."""
-    why = "; ".join(_elsewhere(report, here))
+    why = " and ".join(_elsewhere(report, here))
     if why:
         return FindingCause.LOG_MISMATCH, why
     if at is not None and here.now is not None and here.now - at > timedelta(days=here.days):

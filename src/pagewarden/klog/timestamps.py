@@ -11,13 +11,16 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ISO = re.compile(
     r"(?:[A-Z][a-z]{2} )?(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,]\d{1,9})?"
-    r"(?: ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?(?: [A-Za-z]{2,5})?"
+    r"(?: ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?(?: [A-Za-z]{2,5})?",
+    re.ASCII,
 )
 _NAMED = re.compile(
-    r"(?:[A-Z][a-z]{2} )?(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d):(\d\d)"
-    r"(?:\.\d{1,9})?(?: (\d{4}))?"
+    r"(?:[A-Z][a-z]{2} )?(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (?:(\d{4}) )?(\d\d):(\d\d)(?::(\d\d))?"
+    r"(?:\.\d{1,9})?(?: (\d{4}))?",
+    re.ASCII,
 )
-_UNIX = re.compile(r"(\d{9,11})\.\d{3,9}")
+_LOGCAT = re.compile(r"(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)\.\d{3,6}", re.ASCII)
+_UNIX = re.compile(r"(\d{9,11})\.\d{3,9}", re.ASCII)
 
 DAY_AHEAD = timedelta(days=1)
 """A stamp without a year is taken for the last such day; one a little ahead is a clock that differs, not a year."""
@@ -32,7 +35,7 @@ def parse_timestamp(text: str, now: datetime) -> datetime | None:
     unix = _UNIX.fullmatch(text)
     if unix is not None:
         return datetime.fromtimestamp(int(unix[1]), UTC)
-    for pattern, read in ((_ISO, _from_iso), (_NAMED, _from_named)):
+    for pattern, read in ((_ISO, _from_iso), (_NAMED, _from_named), (_LOGCAT, _from_logcat)):
         match = pattern.fullmatch(text.strip())
         if match is not None:
             try:
@@ -53,7 +56,7 @@ def _zone(text: str | None, now: datetime) -> tzinfo | None:
     if text in ("Z", "UTC", "GMT"):
         return UTC
     digits = text[1:].replace(":", "")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
     return timezone(-offset if text[0] == "-" else offset)
 
 
@@ -61,11 +64,20 @@ def _from_named(match: re.Match[str], now: datetime) -> datetime | None:
     if match[2] not in _MONTHS:
         return None
     month, day = _MONTHS.index(match[2]) + 1, int(match[3])
-    hour, minute, second = int(match[5]), int(match[6]), min(int(match[7]), 59)
+    hour, minute, second = int(match[5]), int(match[6]), min(int(match[7] or 0), 59)
     year = next((int(part) for part in (match[1], match[4], match[8]) if part), None)
     if year is not None:
         return datetime(year, month, day, hour, minute, second, tzinfo=now.tzinfo)
-    years = (now.year, now.year - 1) if (month, day) != (2, 29) else range(now.year, now.year - 8, -1)
+    return _last_such_day(now, month, day, hour, minute, second)
+
+
+def _from_logcat(match: re.Match[str], now: datetime) -> datetime:
+    month, day, hour, minute, second = (int(part) for part in match.groups())
+    return _last_such_day(now, month, day, hour, minute, min(second, 59))
+
+
+def _last_such_day(now: datetime, month: int, day: int, hour: int, minute: int, second: int) -> datetime:
+    years = (now.year, now.year - 1) if (month, day) != (2, 29) else range(now.year, now.year - 9, -1)
     return next(
         found
         for year in years
