@@ -1,0 +1,1 @@
+"""The configuration: files in, checked values and where each came from out."""

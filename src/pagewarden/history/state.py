@@ -1,0 +1,90 @@
+"""`/run/pagewarden/state.json`: what the service says of itself, written after each reading, read by `status`."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pagewarden.errors import ParseError
+from pagewarden.history.types import OpenFinding, Probation, ServiceState
+
+SCHEMA = "pagewarden.state/1"
+
+
+def write_state(state: ServiceState, path: str) -> None:
+    """Replace the file at once: whoever reads sees the old state or the new. Everybody may read it.
+
+    :raises OSError: it cannot be written.
+    """
+    target = Path(path)
+    fresh = target.with_name(f".{target.name}.new")
+    text = json.dumps({"schema": SCHEMA, **asdict(state)}, separators=(",", ":"))
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        os.fchmod(handle, 0o644)  # the service's umask takes the rights of others away
+        with open(handle, "w", encoding="utf-8", closefd=False) as stream:
+            stream.write(text)
+    finally:
+        os.close(handle)
+    fresh.replace(target)
+
+
+def parse_state(content: bytes, path: str) -> ServiceState:
+    """Read what `write_state` wrote.
+
+    :raises ParseError: something else; the file belongs to an unprivileged service.
+    """
+    expected = f"what the service writes ({SCHEMA})"
+    try:
+        values = json.loads(content)
+        if values.pop("schema") != SCHEMA:
+            raise ParseError(path, 0, "another schema", expected)
+        return _state(values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ParseError(path, 0, content[:60].decode(errors="replace"), expected) from None
+
+
+def _state(values: dict[str, Any]) -> ServiceState:
+    return ServiceState(
+        version=_text(values["version"]),
+        pid=_count(values["pid"]),
+        since_seconds=_time(values["since_seconds"]),
+        last_poll_seconds=_time(values["last_poll_seconds"]),
+        next_poll_seconds=_time(values["next_poll_seconds"]),
+        poll_count=_count(values["poll_count"]),
+        report_count=_count(values["report_count"]),
+        findings=tuple(_finding(entry) for entry in values["findings"]),
+        plan=tuple(_text(line) for line in values["plan"]),
+        probation=tuple(_probation(entry) for entry in values["probation"]),
+        degraded=tuple(_text(line) for line in values["degraded"]),
+    )
+
+
+def _finding(entry: dict[str, Any]) -> OpenFinding:
+    words = {name: _text(entry[name]) for name in ("identity", "cause", "severity", "text")}
+    return OpenFinding(**words, since_seconds=_time(entry["since_seconds"]))
+
+
+def _probation(entry: dict[str, Any]) -> Probation:
+    words = {name: _text(entry[name]) for name in ("key", "value", "old_value")}
+    return Probation(**words, until_seconds=_time(entry["until_seconds"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError
+    return value
+
+
+def _time(value: object) -> float:
+    # Beyond the year 9999 no date can be written.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 253_402_300_800:
+        raise TypeError
+    return float(value)
