@@ -21,8 +21,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "advise": ("diagnose", "kernel", "procfs.types"),
     "apply": ("advise", "kernel", "procfs"),
     "history": ("procfs",),
-    "report": ("procfs.types", "kernel", "klog.types", "diagnose", "advise", "apply.types", "history.types"),
-    "config": (),
+    "report": (
+        "procfs.types",
+        "kernel",
+        "klog.types",
+        "diagnose",
+        "advise",
+        "apply.types",
+        "history.types",
+        "config.settings",
+    ),
+    "config": ("procfs.reader",),
     "daemon": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config"),
     "cli": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config", "daemon"),
     "__main__": ("cli",),
@@ -40,7 +49,14 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 
 # Packages from elsewhere -> the modules that may import them.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
-    "pydantic": ("report.wire", "report.wire_gfp", "report.wire_report", "config"),
+    "pydantic": (
+        "report.wire",
+        "report.wire_gfp",
+        "report.wire_report",
+        "report.wire_config",
+        "report.wire_history",
+        "config.check",
+    ),
     "rich": ("report", "cli"),
     "psutil": ("procfs", "daemon"),
     "systemd": ("klog", "daemon"),

@@ -17,6 +17,7 @@ COMMANDS = {
     "simulate": "what a setting would do to every zone, before anything is written",
     "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
     "gfp": "decode a GFP mask as a given kernel numbered it",
+    "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
     "schema": "print the JSON Schema of a command's JSON output",
 }

@@ -9,6 +9,7 @@ from pagewarden.errors import ExitStatus
 
 DOCUMENTS = {
     "advice": ("pagewarden.report.wire", "AdviceDocument"),
+    "config": ("pagewarden.report.wire_config", "ConfigDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),

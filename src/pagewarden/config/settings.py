@@ -143,7 +143,7 @@ class Metrics:
 
     textfile: str = _setting(
         "", "File for node_exporter's textfile collector, written after each reading; empty: none is written.",
-        pattern=r"(?:/[^/\x00-\x1f]+)+\.prom|", form="an absolute path that ends in .prom, or ''",
+        pattern=r"(?:/[^/\x00-\x1f\x7f]+)+\.prom|", form="an absolute path that ends in .prom, or ''",
     )  # fmt: skip
 
 
@@ -172,6 +172,63 @@ class Setting:
     def key(self) -> str:
         """The name with its section: "service.poll_min_seconds"."""
         return f"{self.section}.{self.name}"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it has any number of values."""
+        return isinstance(self.default, tuple)
+
+    @property
+    def expected(self) -> str:
+        """What it may be, in words: "a whole number from 1 to 60 (seconds)"."""
+        rule = self.rule
+        if rule.choices:
+            words = ", ".join(f'"{choice}"' for choice in rule.choices)
+            return f"a list of {words}" if self.is_list else f"one of {words}"
+        if rule.form:
+            return f"a list of {rule.form}" if self.is_list else rule.form
+        if self.type is bool:
+            return "true or false"
+        unit = f" ({rule.unit})" if rule.unit else ""
+        return f"a {'whole number' if self.type is int else 'number'} from {rule.low} to {rule.high}{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One setting with the value in force and where it came from.
+
+    :ivar file: with line: None where it is the default.
+    """
+
+    setting: Setting
+    value: Any
+    file: str | None
+    line: int | None
+
+    @property
+    def place(self) -> str:
+        """Where it came from: "/etc/pagewarden/pagewarden.toml:12", or "default"."""
+        return "default" if self.file is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The whole configuration with its origins.
+
+    :ivar files: those that were read, in the order in which they were applied.
+    """
+
+    entries: tuple[Entry, ...]
+    files: tuple[str, ...]
+
+    @property
+    def config(self) -> Config:
+        """The values alone."""
+        return config_of({(entry.setting.section, entry.setting.name): entry.value for entry in self.entries})
+
+    def entry(self, key: str) -> Entry:
+        """Give one setting by its name with its section."""
+        return next(entry for entry in self.entries if entry.setting.key == key)
 
 
 SECTIONS: dict[str, Any] = {section.name: section.default_factory for section in fields(Config)}
