@@ -19,6 +19,7 @@ COMMANDS = {
     "gfp": "decode a GFP mask as a given kernel numbered it",
     "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
+    "daemon": "the service itself: watch this machine, tell the journal what appears, changes and ends",
     "schema": "print the JSON Schema of a command's JSON output",
 }
 """Every subcommand, and its line in the overview. Each lives in the module of its name beside this one."""

@@ -21,6 +21,8 @@ CHANGE_PAUSE_NS = 10 * MINUTE_NS
 """The least time between two entries about one finding, unless it becomes worse or ends."""
 RECOUNT_NS = DAY_NS
 """A finding that goes on is said again with its count after this long, if the count has grown."""
+RESTORED = "*"
+"""The mark of a finding known from before a restart: what is seen first is taken for what was said."""
 MAX_TRACKED = 256
 """Findings kept at a time; what comes beyond is joined into one of each kind."""
 OVERFLOW = "others"
@@ -141,7 +143,9 @@ def _say(tracked: Tracked, now_ns: int) -> tuple[Tracked, list[Entry]]:
     if tracked.told_ns is None:
         waits = seen.needs_confirming and rank(seen.severity) < 3 and now_ns - tracked.first_ns < CONFIRM_NS
         return (tracked, []) if waits else _told(tracked, Phase.APPEARED, now_ns)
-    since_ns = now_ns - tracked.told_ns
+    if tracked.told_mark == RESTORED:
+        tracked = replace(tracked, told_mark=seen.mark)
+    since_ns = now_ns - (tracked.told_ns or 0)
     worse = rank(seen.severity) > rank(tracked.told_severity)
     changed = (seen.severity, seen.mark) != (tracked.told_severity, tracked.told_mark)
     grown = tracked.count >= 10 * max(tracked.told_count, 1)

@@ -5,6 +5,7 @@ is the same for repeats, and only so many blocks of lines are kept as the decode
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pagewarden.daemon.types import MINUTE_NS, SECOND_NS, LogCounts
@@ -26,6 +27,10 @@ AGAIN_NS = 10 * MINUTE_NS
 MAX_SIGNATURES = 256
 MAX_SIGNATURE = 160
 
+LEAD_LINES = 4
+"""A failure to find kernel addresses is told twice, by the function that looked and by vmalloc: one report."""
+
+_LEADS = ("vmap allocation", "vmalloc_node_range")
 _INTEREST = re.compile(
     r"alloc[a-z]* (?:fail|stall|deadlock|for size)|oom-killer:|Killed process |vmalloc|nodemask=|callbacks suppressed"
 )
@@ -47,14 +52,22 @@ _TASK_ROW = re.compile(r"\[ *\d{1,10}\] +\d{1,10} ")
 class RawLine:
     """One line of the kernel's log, free of prefixes.
 
-    :ivar seconds: since boot, as the kernel stamped it; None where not known.
+    :ivar seconds_now: gives the kernel's stamp, in seconds since boot; asked only for the few lines that are kept.
     """
+
+    text: str
+    seconds_now: Callable[[], float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLine:
+    """A line that is kept for the decoder, with the kernel's stamp (None: not known)."""
 
     text: str
     seconds: float | None = None
 
 
-Block = tuple[RawLine, ...]
+Block = tuple[KeptLine, ...]
 
 
 def signature_of(text: str) -> str | None:
@@ -76,13 +89,14 @@ class LogCollector:
     def __init__(self, now_ns: int) -> None:
         self._counts: dict[str, int] = {}
         self._suppressed = self._lost = self._lines = 0
-        self._block: list[RawLine] = []
+        self._block: list[KeptLine] = []
         self._block_bytes = self._quiet = self._rows = 0
         self._blocks: list[Block] = []
         self._fed_ns = now_ns
         self._tokens, self._refilled_ns = DECODE_BURST, now_ns
         self._decoded_ns: dict[str, int] = {}
         self._kill_expected = self._group = False
+        self._lead, self._lead_at = "", 0
 
     def feed(self, line: RawLine, now_ns: int) -> None:
         """Take the next line."""
@@ -122,6 +136,11 @@ class LogCollector:
             signature = self._look_at_kill(text)
         if signature is None:
             return
+        if signature.startswith("vmalloc error") and self._lines - self._lead_at <= LEAD_LINES and self._lead:
+            self._counts[self._lead] -= 1
+            if not self._counts[self._lead]:
+                del self._counts[self._lead]
+        self._lead, self._lead_at = (signature, self._lines) if signature.startswith(_LEADS) else ("", 0)
         self._kill_expected = signature.startswith("oom-killer")
         self._group = False
         if signature not in self._counts and len(self._counts) >= MAX_SIGNATURES:
@@ -172,7 +191,7 @@ class LogCollector:
                 return
         self._quiet += 1
         self._block_bytes += len(line.text)
-        self._block.append(line)
+        self._block.append(KeptLine(line.text, line.seconds_now() if line.seconds_now is not None else None))
         full = len(self._block) >= MAX_BLOCK_LINES or self._block_bytes >= MAX_BLOCK_BYTES
         if full or self._quiet > QUIET_LINES:
             self._close()
