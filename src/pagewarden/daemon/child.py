@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from pagewarden.errors import PagewardenError
+
 CPU_SECONDS = 20
 """A child that computes longer than this is ended by the kernel: a hostile log must not burn a core."""
 MEMORY_BYTES = 512 << 20
@@ -110,6 +112,8 @@ def _be_child(work: Work, inlet: int) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         try:
             answer = marshal.dumps((True, work()))
+        except PagewardenError as error:
+            answer = marshal.dumps((False, str(error)[:500]))
         except Exception as error:  # noqa: BLE001  whatever it was, the service is told instead of losing the answer
             answer = marshal.dumps((False, f"{type(error).__name__}: {error}"[:500]))
         while answer:

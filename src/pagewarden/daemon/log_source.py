@@ -5,10 +5,10 @@ every field of every entry, which costs ten times as much (24 us an entry instea
 """
 
 import errno
-import importlib
 import os
 from typing import Any, Protocol
 
+from pagewarden.daemon.libsystemd import open_reader
 from pagewarden.daemon.log_lines import MAX_LINE, LogCollector, RawLine
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.journal_files import JOURNAL, NEEDED, check_access
@@ -74,23 +74,20 @@ class JournalSource:
         """
         self.cursor = None if cursor is None or cursor.startswith(f"{_KMSG_PREFIX}:") else cursor
         self._directory = directory
-        try:
-            self._journal: Any = importlib.import_module("systemd.journal")
-        except ImportError:
-            raise ReadError(JOURNAL, NEEDED) from None
         if directory is None:
             check_access()
         self._open()
 
     def _open(self) -> None:
         try:
-            reader = self._journal.Reader(path=self._directory) if self._directory else self._journal.Reader()
-            reader.add_match(_TRANSPORT="kernel")
+            reader = open_reader(self._directory)
             self._waiting = self._seek(reader)
             self.handle = reader.fileno()
+        except ImportError:
+            raise ReadError(JOURNAL, NEEDED) from None
         except OSError as error:
             raise _failure(JOURNAL, error) from None
-        self._reader = reader
+        self._reader: Any = reader
         self._since_open = 0
 
     def _seek(self, reader: Any) -> bool:

@@ -1,9 +1,10 @@
 """What the service tells its manager: ready, alive, reloading, stopping, and one line for `systemctl status`."""
 
-import importlib
 import os
 import time
 from collections.abc import Callable
+
+from pagewarden.daemon.libsystemd import notify
 
 Notify = Callable[[str], object]
 
@@ -56,10 +57,9 @@ def _sender(socket_path: str) -> Notify | None:
     if not socket_path:
         return None
     try:
-        notify = importlib.import_module("systemd.daemon").notify
+        return notify()
     except ImportError:
         return _plain_sender(socket_path)
-    return lambda message: notify(message)
 
 
 def _plain_sender(socket_path: str) -> Notify:

@@ -1,6 +1,5 @@
 """Where the service's words go: the journal (or standard error), the history, the state file. Each may fail alone."""
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from pagewarden import __version__
 from pagewarden.daemon import findings as life
 from pagewarden.daemon.findings import RESTORED, Findings, Seen, Tracked
+from pagewarden.daemon.libsystemd import sendv
 from pagewarden.daemon.state import UNDECODED, State
 from pagewarden.daemon.types import SECOND_NS, Degraded, Entry, Happened, Kind, Phase, Reading, Summary
 from pagewarden.history.state import write_state
@@ -40,7 +40,7 @@ def open_voice(environment: Mapping[str, str] = os.environ) -> Speak:
     """
     if environment.get("JOURNAL_STREAM") or (os.path.exists(JOURNAL_SOCKET) and not sys.stderr.isatty()):  # noqa: PTH110
         try:
-            send = importlib.import_module("systemd.journal").sendv
+            send = sendv()
         except ImportError:
             return _to_stderr
         return lambda fields: _to_journal(send, fields)

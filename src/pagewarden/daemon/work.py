@@ -170,7 +170,8 @@ def read_config(root: str) -> list[tuple[str, str, Any]]:
     """
     from dataclasses import asdict
 
-    from pagewarden.config.resident import load_config
+    from pagewarden.config.load import read_config as read
+    from pagewarden.procfs.roots import open_root
 
-    values = asdict(load_config(root))
+    values = asdict(read(open_root(root)).config)
     return [(section, name, value) for section, settings in values.items() for name, value in settings.items()]
