@@ -99,9 +99,11 @@ class Running:
         """End it."""
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait()
+        status = self.process.wait()
         self._log.close()
         self._manager.close()
+        if status != 0:
+            sys.exit("\n".join([*self.entries(), f"the service ended with status {status}"]))
 
 
 def row(what: str, value: str, limit: str = "") -> None:
@@ -178,7 +180,7 @@ def flood_lines(lines: int, reports: int) -> Iterator[str]:
     """Reports of current kernels among other lines."""
     rng = random.Random(1)
     eras = [era for era in ERAS if era.version >= (6, 1, 0)]
-    made = [[line for line in make_report(rng.choice(eras), rng)] for _ in range(60)]
+    made = [list(make_report(rng.choice(eras), rng)) for _ in range(60)]
     written = 0
     for number in range(reports):
         for line in made[number % len(made)]:

@@ -16,7 +16,7 @@ from pagewarden.procfs.reader import read_file
 
 KMSG = "/dev/kmsg"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-REOPEN_AFTER = 4000
+REOPEN_AFTER = 1000
 """Entries after which the journal is opened anew: the library keeps mapped, and so resident, what it has read."""
 _KMSG_PREFIX = "kmsg"
 _RECORD_BYTES = 16 * 1024
@@ -117,15 +117,20 @@ class JournalSource:
                 self._waiting = False
                 self._give(collector, now_ns)
                 count += 1
-            if count:
+                self._since_open += 1
+                if self._since_open >= REOPEN_AFTER:
+                    self._reopen()
+            if count and self._since_open:
                 self.cursor = self._reader._get_cursor()
-                self._since_open += count
-            if self._since_open >= REOPEN_AFTER:
-                self._reader.close()
-                self._open()
         except OSError as error:
             raise _failure(JOURNAL, error) from None
         return count, count >= limit
+
+    def _reopen(self) -> None:
+        """Open the journal anew at the entry that was just read."""
+        self.cursor = self._reader._get_cursor()
+        self._reader.close()
+        self._open()
 
     def _give(self, collector: LogCollector, now_ns: int) -> None:
         reader = self._reader
