@@ -50,7 +50,10 @@ CLOCK_METHODS = frozenset({"now", "utcnow", "today"})
 # Packages from elsewhere -> the modules that may import them.
 THIRD_PARTY: dict[str, tuple[str, ...]] = {
     "pydantic": (
+        "apply.plan_reader",
+        "apply.probation_file",
         "report.wire",
+        "report.wire_apply",
         "report.wire_gfp",
         "report.wire_report",
         "report.wire_config",

@@ -77,3 +77,25 @@ class ParseError(PagewardenError):
 
 class ModelError(PagewardenError):
     """The kernel model cannot answer for these facts (inputs that contradict each other or are absent)."""
+
+
+class NeedsRoot(PagewardenError):
+    """Settings and their files belong to root."""
+
+    exit_status = ExitStatus.NO_PERMISSION
+
+
+class ApplyError(PagewardenError):
+    """A change could not be begun, or was refused; nothing was changed."""
+
+
+class ChangeUndone(ApplyError):
+    """A change failed and everything is as it was before."""
+
+    exit_status = ExitStatus.UNDONE
+
+
+class ChangeNotUndone(ApplyError):
+    """A change failed, and so did a part of its undoing; the record says what is left to do."""
+
+    exit_status = ExitStatus.NOT_UNDONE

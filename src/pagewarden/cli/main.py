@@ -15,19 +15,24 @@ COMMANDS = {
     "status": "the zones now, the settings, who set them, and how well the model fits this kernel",
     "advise": "what to change on this machine, and why (or that there is nothing to change)",
     "simulate": "what a setting would do to every zone, before anything is written",
+    "apply": "change settings, verified against the kernel, undone where that fails",
+    "revert": "put back what apply changed",
+    "rollback-status": "what apply changed, when, why, and what revert would put back",
     "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
     "gfp": "decode a GFP mask as a given kernel numbered it",
+    "history": "what the service saw over the past days",
     "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
     "daemon": "the service itself: watch this machine, tell the journal what appears, changes and ends",
     "schema": "print the JSON Schema of a command's JSON output",
 }
-"""Every subcommand, and its line in the overview. Each lives in the module of its name beside this one."""
+"""Every subcommand, and its line in the overview. Each lives in the module of its name (`_` for `-`) beside this."""
 
 EPILOG = """\
 exit status:
   0 done            1 the operation failed     2 wrong usage or unreadable input
-  3 --check found something to change          77 no permission      78 bad configuration
+  3 --check found something to change          4 a change failed and was undone
+  5 a change failed and could not be undone    77 no permission      78 bad configuration
 
 examples:
   pagewarden advise                            what to change on this machine
@@ -77,7 +82,7 @@ def main(argv: Sequence[str]) -> ExitStatus:
     modules: dict[str, ModuleType] = {}
     for name, text in COMMANDS.items():
         if name == asked:
-            modules[name] = module = import_module(f"pagewarden.cli.{name}")
+            modules[name] = module = import_module(f"pagewarden.cli.{name.replace('-', '_')}")
             module.configure(
                 subparsers.add_parser(
                     name,

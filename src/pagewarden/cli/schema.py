@@ -9,9 +9,13 @@ from pagewarden.errors import ExitStatus
 
 DOCUMENTS = {
     "advice": ("pagewarden.report.wire", "AdviceDocument"),
+    "apply": ("pagewarden.report.wire_apply", "ApplyDocument"),
     "config": ("pagewarden.report.wire_config", "ConfigDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
+    "history": ("pagewarden.report.wire_history", "HistoryDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
+    "revert": ("pagewarden.report.wire_apply", "RevertDocument"),
+    "rollback-status": ("pagewarden.report.wire_apply", "RollbackStatusDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),
     "status": ("pagewarden.report.wire", "Status"),
 }

@@ -1,15 +1,22 @@
 """`pagewarden status`."""
 
 import argparse
+import time
+from itertools import chain
 
+from pagewarden.cli.applying import changes_below
 from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
 from pagewarden.diagnose.settings import settings_of
-from pagewarden.errors import ExitStatus
+from pagewarden.errors import ExitStatus, ReadError
+from pagewarden.history.state import parse_state
+from pagewarden.history.types import STATE_FILE, ServiceState
+from pagewarden.procfs.roots import open_root
 
 HELP = """\
 Show every zone's free memory against its marks, what is kept back for lower zones, free blocks and fragmentation by
-order, and each setting beside what the kernel itself would have chosen and who set it. Ends with how well the kernel
-model reproduces what this kernel prints."""
+order, and each setting beside what the kernel itself would have chosen and who set it; how well the kernel model
+reproduces what this kernel prints; what 'apply' changed; and what the service says: its last reading, findings, plan,
+probation."""
 
 EPILOG = """\
 examples:
@@ -29,12 +36,27 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, print."""
     snapshot, machine = read_machine(args.root)
     settings = settings_of(snapshot, machine)
+    changes = changes_below(args.root, snapshot)
+    service = service_state(args.root)
     if args.format == "json":
-        from pagewarden.report.wire import status_document
+        from pagewarden.report.wire import service_document, status_document
 
-        print_json(status_document(snapshot, machine, settings))
+        document = status_document(snapshot, machine, settings, changes)
+        print_json(document.model_copy(update={"service": service_document(service)}))
     else:
+        from pagewarden.report.service import render_service
         from pagewarden.report.status import render_status
 
-        print_text(render_status(snapshot, machine, settings))
+        told = () if service is None and args.root != "/" else render_service(service, time.time(), None)
+        print_text(chain(render_status(snapshot, machine, settings, changes), told))
     return ExitStatus.DONE
+
+
+def service_state(root: str) -> ServiceState | str | None:
+    """Read what the service says of itself: why that cannot be read, or None where it does not run."""
+    machine = open_root(root)
+    path = STATE_FILE.removeprefix("/")
+    try:
+        return parse_state(machine.read(path), machine.shown(path))
+    except ReadError as error:
+        return None if error.missing else str(error)

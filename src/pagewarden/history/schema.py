@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pagewarden.errors import PagewardenError
 from pagewarden.history.types import Event, EventKind, OpenFinding, Sample, ZoneSample
@@ -36,6 +37,7 @@ CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 MERGED = frozenset(EventKind) - {EventKind.CHANGE_APPLIED, EventKind.CHANGE_UNDONE}
+MAX_TEXT = 500
 MERGE_SECONDS = 3600.0
 """Events of one of these kinds, with the same cause and subject, that follow each other within this are one row."""
 
@@ -117,7 +119,8 @@ def _sample(
 
 
 def add_event(database: sqlite3.Connection, event: Event) -> None:
-    """Add an event, or count it to the one that it repeats."""
+    """Add an event, or count it to the one that it repeats. Texts that are far too long are cut."""
+    event = replace(event, text=event.text[:MAX_TEXT], subject=event.subject[:MAX_TEXT])
     same = (
         event.kind in MERGED
         and database.execute(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pagewarden.errors import ParseError
+from pagewarden.errors import ReadError
 from pagewarden.history.types import OpenFinding, Probation, ServiceState
 
 SCHEMA = "pagewarden.state/1"
@@ -33,16 +33,15 @@ def write_state(state: ServiceState, path: str) -> None:
 def parse_state(content: bytes, path: str) -> ServiceState:
     """Read what `write_state` wrote.
 
-    :raises ParseError: something else; the file belongs to an unprivileged service.
+    :raises ReadError: something else. The file belongs to a service without rights, so what is in it is not shown.
     """
-    expected = f"what the service writes ({SCHEMA})"
     try:
         values = json.loads(content)
-        if values.pop("schema") != SCHEMA:
-            raise ParseError(path, 0, "another schema", expected)
-        return _state(values)
+        if values["schema"] == SCHEMA:
+            return _state(values)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ParseError(path, 0, content[:60].decode(errors="replace"), expected) from None
+        pass
+    raise ReadError(path, f"expected what the service writes ({SCHEMA})")
 
 
 def _state(values: dict[str, Any]) -> ServiceState:

@@ -13,6 +13,9 @@ from pagewarden.history.thin import TIERS, thinned
 from pagewarden.history.types import Batch, OpenFinding
 
 PRUNE_SECONDS = 3600.0
+LOCK_SECONDS = 5.0
+"""How long a write waits for somebody who has the file locked."""
+
 _DAY = 86_400.0
 _CACHE_KB = 256
 _CHECKPOINT_PAGES = 256
@@ -67,11 +70,7 @@ class History:
             try:
                 self._write(batch, now_seconds)
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                self._database.close()
-                self._set_aside(str(error), now_seconds)
-                self._database = self._connect()
+                self._mend(error, now_seconds)
                 self._write(batch, now_seconds)
         except sqlite3.Error as error:
             raise HistoryError(f"{self._path}: {error}") from None
@@ -80,6 +79,17 @@ class History:
         """Close the file; what was written is in it."""
         with suppress(sqlite3.Error):
             self._database.close()
+
+    def _mend(self, error: sqlite3.DatabaseError, now_seconds: float) -> None:
+        """Make a write possible again where the file is damaged or as large as it may be; raise anything else."""
+        if _is_damage(error):
+            self._database.close()
+            self._set_aside(str(error), now_seconds)
+            self._database = self._connect()
+        elif error.sqlite_errorcode == sqlite3.SQLITE_FULL and self._room_bytes < schema.used_bytes(self._database):
+            self._shrink()
+        else:  # a disk without room, which less history would not help
+            raise error
 
     def _open(self, now_seconds: float) -> sqlite3.Connection:
         try:
@@ -94,7 +104,7 @@ class History:
             raise HistoryError(f"{self._path}: {error}") from None
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, cached_statements=16)
+        database = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, cached_statements=16)
         try:
             self._prepare(database)
         except BaseException:
@@ -174,10 +184,13 @@ class History:
                 schema.add_sample(self._database, sample)
             schema.write_state(self._database, name, str(end))
 
+    @property
+    def _room_bytes(self) -> int:
+        return (self._limits.max_mb << 20) * 9 // 10
+
     def _shrink(self) -> None:
         """Remove the oldest until a tenth of the room allowed is free."""
-        room_bytes = (self._limits.max_mb << 20) * 9 // 10
-        while schema.used_bytes(self._database) > room_bytes:
+        while schema.used_bytes(self._database) > self._room_bytes:
             with _transaction(self._database):
                 if not schema.remove_oldest(self._database):
                     return

@@ -125,6 +125,51 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """A stretch of time, and what the counters gained in it (those of `Sample`, and `pressure_some_us`)."""
+
+    start_seconds: float
+    end_seconds: float
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneOverview:
+    """One zone over a stretch of time.
+
+    :ivar lowest: with the least free memory of all, at `lowest_seconds`.
+    :ivar slices: of each slice the sample nearest to (or furthest below) its low mark; None where there is none.
+    """
+
+    page_size: int
+    lowest_seconds: float
+    lowest: ZoneSample
+    slices: tuple[ZoneSample | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a stretch of the history comes to.
+
+    :ivar first_seconds: of the first reading in it; `last_seconds` of the last; None where there is none.
+    """
+
+    since_seconds: float
+    until_seconds: float
+    reading_count: int
+    boot_count: int
+    first_seconds: float | None
+    last_seconds: float | None
+    zones: tuple[ZoneOverview, ...]
+    slices: tuple[Slice, ...]
+
+    def total(self, name: str) -> int | None:
+        """What a counter gained over the whole time; None where it was never read."""
+        values = [part.counts[name] for part in self.slices if name in part.counts]
+        return sum(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
 class Probation:
     """A change that is being watched.
 

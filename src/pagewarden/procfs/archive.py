@@ -52,7 +52,8 @@ def write_capture(root: str, target: Path, *, overwrite: bool = False, when: dat
         raise UsageError(f"{target}: exists already")
     gathered = gather(open_root(root))
     notes, unparsed = _notes(gathered, when or datetime.now(UTC))
-    links = {path: to for path, to in gathered.links.items() if to in ("/dev/null", SYSCTL_CONF)}
+    # A link that leads nowhere hides other files all the same.
+    links = {path: to for path, to in gathered.links.items() if to == SYSCTL_CONF or path not in gathered.contents}
     files = {path: content for path, content in gathered.contents.items() if path not in links}
     files[layout.META] = render_notes(notes).encode()
     try:

@@ -18,8 +18,9 @@ from pagewarden.procfs.pagetypeinfo import parse_pagetypeinfo
 from pagewarden.procfs.pressure import parse_pressure
 from pagewarden.procfs.roots import open_root
 from pagewarden.procfs.sysctl import SYSCTL_SHAPES, parse_sysctl, parse_sysctl_dump, sysctl_path
-from pagewarden.procfs.sysctl_files import SYSCTL_CONF, SysctlFile, parse_sysctl_file, resolve_assignments
-from pagewarden.procfs.types import HugePages, Node, Snapshot, SysctlAssignment
+from pagewarden.procfs.sysctl_files import SYSCTL_CONF, resolve_assignments
+from pagewarden.procfs.sysctl_lines import parse_sysctl_file
+from pagewarden.procfs.types import HugePages, Node, Snapshot, SysctlAssignment, SysctlFile
 from pagewarden.procfs.vmstat import parse_vmstat
 from pagewarden.procfs.zoneinfo import count_cpus, parse_zoneinfo
 
@@ -70,6 +71,7 @@ class _Assembly:
         cmdline = self._line("proc/cmdline")
         arch = self._arch(uname.get("machine")) or arch_from_facts(kernel, banner, zones, meminfo)
         min_free = sysctls.get("vm.min_free_kbytes")
+        files = self._sysctl_files()
         known_size = self._page_size() or page_size_from_facts(zones, meminfo, vmstat, int(min_free or 0))
         return Snapshot(
             source=self.root.source,
@@ -93,7 +95,8 @@ class _Assembly:
             distances=self._distances(),
             cpu_nodes=self._cpu_nodes(),
             pressure=self._optional("proc/pressure/memory", parse_pressure),
-            assignments=self._assignments(cmdline or "", tuple(sysctls)),
+            sysctl_files=files,
+            assignments=self._assignments(files, cmdline or "", tuple(sysctls)),
             torn=(*self.notes.torn, *self.gathered.torn, *_zones_apart(nodes, free_blocks)),
             absent=self.absent,
         )
@@ -231,23 +234,41 @@ class _Assembly:
             dict(sorted(sizes.items())),
         )
 
-    def _assignments(self, cmdline: str, keys: tuple[str, ...]) -> tuple[SysctlAssignment, ...]:
+    def _sysctl_files(self) -> tuple[SysctlFile, ...]:
         """Read the files that set sysctls at boot."""
         read = {*self.gathered.contents, *self.gathered.failures, *self.gathered.links}
         paths = sorted(path for path in read if "/sysctl.d/" in path)
-        files = [SysctlFile("/" + path, self._settings_text(path)) for path in paths]
-        linked = any(self.gathered.links.get(path) == SYSCTL_CONF for path in paths)
-        conf_path = SYSCTL_CONF[1:]
-        conf = SysctlFile(SYSCTL_CONF, self._settings_text(conf_path, note=not paths)) if not linked else None
-        systemd = self.gathered.systemd if self.notes.systemd is None else self.notes.systemd
-        return resolve_assignments(
-            files, command_line=cmdline, sysctl_conf=conf, systemd=systemd is not False, keys=keys
-        )
+        files = [SysctlFile("/" + path, self._settings_text(path), self._telling_link(path)) for path in paths]
+        conf = SYSCTL_CONF[1:]
+        if conf in read:
+            linked = any(file.link == SYSCTL_CONF for file in files)
+            text = self._settings_text(conf, note=not paths, complain=not linked)
+            failure = self.gathered.failures.get(conf)
+            if failure is None or not failure.missing:
+                files.append(SysctlFile(SYSCTL_CONF, text))
+        return tuple(files)
 
-    def _settings_text(self, path: str, *, note: bool = True) -> str | None:
-        """Give the text of a file that sets sysctls; lines that are no assignment are noted."""
-        text = self._optional(path, lambda text, _: text, note=note)
-        for number, line in parse_sysctl_file(text or "", path).invalid:
+    def _telling_link(self, path: str) -> str | None:
+        """Give where a link leads where that matters: to sysctl.conf, or to nothing that could be read."""
+        target = self.gathered.links.get(path)
+        return target if target == SYSCTL_CONF or path not in self.gathered.contents else None
+
+    def _assignments(
+        self, files: tuple[SysctlFile, ...], cmdline: str, keys: tuple[str, ...]
+    ) -> tuple[SysctlAssignment, ...]:
+        """Find what sets sysctls at boot."""
+        systemd = self.gathered.systemd if self.notes.systemd is None else self.notes.systemd
+        return resolve_assignments(files, command_line=cmdline, systemd=systemd is not False, keys=keys)
+
+    def _settings_text(self, path: str, *, note: bool = True, complain: bool = True) -> str | None:
+        """Give the text of a file that sets sysctls; lines that are no assignment are noted.
+
+        The programs that apply it do not care for its encoding: a comment in Latin-1 must not hide the rest.
+        """
+        if path not in self.gathered.contents:
+            return self._optional(path, lambda text, _: text, note=note)
+        text = self.gathered.contents[path].decode(errors="replace")
+        for number, line in parse_sysctl_file(text, path).invalid if complain else ():
             self.absent[f"/{path}:{number}"] = f"neither 'key = value' nor a comment: '{line[:60]}'"
         return text
 

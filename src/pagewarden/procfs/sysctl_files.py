@@ -4,11 +4,11 @@ Pure: texts in, assignments out, in the order in which they are applied and with
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
-from pagewarden.procfs.types import SysctlAssignment
+from pagewarden.procfs.sysctl_lines import Program, SysctlLine, SysctlLines, assignment, dotted_key, parse_sysctl_file
+from pagewarden.procfs.types import SysctlAssignment, SysctlFile
 
 # Highest priority first: a file hides those of the same name in the folders after its own.
 SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
@@ -16,72 +16,17 @@ SYSCTL_CONF = "/etc/sysctl.conf"
 COMMAND_LINE = "kernel command line"
 
 _WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
-_SWAP = str.maketrans("./", "/.")
 
 
 @dataclass(frozen=True, slots=True)
-class SysctlFile:
-    """One file of a `sysctl.d` folder, or `/etc/sysctl.conf`.
+class SysctlWrite:
+    """One value that a program writes to one key.
 
-    :ivar path: as seen on the machine ("/etc/sysctl.d/90-db.conf").
-    :ivar text: None where it is a link to /dev/null (it only hides others) or could not be read.
+    :ivar globbed: the line names the key by a pattern.
     """
 
-    path: str
-    text: str | None
-
-    @property
-    def name(self) -> str:
-        """The name that decides hiding and order."""
-        return self.path.rpartition("/")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class SysctlLines:
-    """What stands in one file.
-
-    :ivar assignments: every `key = value`, keys dotted; a key may be a glob ("vm.*").
-    :ivar excluded: keys named by `-key` alone: globs leave them out.
-    :ivar invalid: (line number, line) of lines that are neither; systemd-sysctl complains and goes on.
-    """
-
-    assignments: tuple[SysctlAssignment, ...]
-    excluded: frozenset[str]
-    invalid: tuple[tuple[int, str], ...]
-
-
-def dotted_key(written: str) -> str:
-    """Give the dotted form of a key: a key whose first separator is a slash ("vm/x", "net/a.b/c") is turned round."""
-    first = re.search(r"[./]", written)
-    return written.translate(_SWAP) if first is not None and first[0] == "/" else written
-
-
-def is_glob(key: str) -> bool:
-    """Whether a key is a pattern for several."""
-    return any(character in key for character in "*?[")
-
-
-def parse_sysctl_file(text: str, source: str) -> SysctlLines:
-    """Read one file as systemd-sysctl and procps do: comments start with `#` or `;`, `-key` ignores failures.
-
-    Never raises: a line that cannot be read is listed in `invalid`, as boot goes on past it.
-    """
-    assignments: list[SysctlAssignment] = []
-    excluded: set[str] = set()
-    invalid: list[tuple[int, str]] = []
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        written, equals, value = line.partition("=")
-        key = dotted_key(written.strip().removeprefix("-").strip())
-        if equals and key:
-            assignments.append(SysctlAssignment(key, " ".join(value.split()), source, number))
-        elif key and written.startswith("-"):
-            excluded.add(key)
-        else:
-            invalid.append((number, line))
-    return SysctlLines(tuple(assignments), frozenset(excluded), tuple(invalid))
+    assignment: SysctlAssignment
+    globbed: bool
 
 
 def parse_command_line(text: str) -> tuple[SysctlAssignment, ...]:
@@ -99,70 +44,102 @@ def parse_command_line(text: str) -> tuple[SysctlAssignment, ...]:
     return tuple(found)
 
 
-def files_in_force(files: Iterable[SysctlFile]) -> tuple[SysctlFile, ...]:
+def files_in_force(files: Iterable[SysctlFile], program: Program = Program.SYSTEMD) -> tuple[SysctlFile, ...]:
     """Choose the files that count, in the order in which they are read.
 
-    A name in a folder of higher priority hides the same name in the others (also as a link to /dev/null); the rest is
-    sorted by name across all folders.
+    A name in a folder of higher priority hides the same name in the others (also as a link to /dev/null, an empty file
+    or one that cannot be read); the rest is sorted by name across all folders. procps reads `/etc/sysctl.conf` after
+    all of them, whether or not it was linked among them; systemd passes over names that start with a dot.
     """
     chosen: dict[str, SysctlFile] = {}
-    for file in sorted(files, key=lambda file: SYSCTL_FOLDERS.index(file.path.rpartition("/")[0])):
-        chosen.setdefault(file.name, file)
-    return tuple(file for _, file in sorted(chosen.items()) if file.text is not None)
+    listed = [file for file in files if file.path != SYSCTL_CONF]
+    for file in sorted(listed, key=lambda file: SYSCTL_FOLDERS.index(file.folder)):
+        if program is Program.PROCPS or not file.name.startswith("."):
+            chosen.setdefault(file.name, file)
+    order = [file for _, file in sorted(chosen.items())]
+    if program is Program.PROCPS:
+        order += [file for file in files if file.path == SYSCTL_CONF]
+    return tuple(file for file in order if file.text is not None)
+
+
+def writes_of(files: Collection[SysctlFile], program: Program, keys: Iterable[str]) -> tuple[SysctlWrite, ...]:
+    """List what a program writes, in its order: the last write of a key that the kernel takes is what stays.
+
+    :param files: those of the folders in `SYSCTL_FOLDERS`, hidden ones too, and `/etc/sysctl.conf`.
+    :param keys: the keys this kernel has, against which globs are resolved.
+    """
+    read = [parse_sysctl_file(file.text or "", file.path, program) for file in files_in_force(files, program)]
+    lines = _merged(read) if program is Program.SYSTEMD else _in_order(read)
+    named = {line.path for line, _ in lines}
+    known = tuple(keys)
+    found: list[SysctlWrite] = []
+    for line, source in lines:
+        if line.value is None:
+            continue
+        if line.is_glob:
+            taken = [key for key in known if line.takes(key) and key.replace(".", "/") not in named]
+            found += [SysctlWrite(assignment(line, source, key), True) for key in taken]
+        elif line.opens:
+            found.append(SysctlWrite(assignment(line, source), False))
+    return tuple(found)
+
+
+def _in_order(read: Iterable[SysctlLines]) -> list[tuple[SysctlLine, str]]:
+    """Give the lines as procps keeps them: each is written, one after the other."""
+    return [(line, lines.source) for lines in read for line in lines.lines]
+
+
+def _merged(read: Iterable[SysctlLines]) -> list[tuple[SysctlLine, str]]:
+    """Give the lines as systemd keeps them: one a key, the last.
+
+    `-key` alone takes an earlier value away, and the same value again stays where it first stood.
+    """
+    kept: dict[str, tuple[SysctlLine, str]] = {}
+    for line, source in _in_order(read):
+        before = kept.get(line.path)
+        if before is None or before[0].value != line.value:
+            kept.pop(line.path, None)
+            kept[line.path] = line, source
+    return list(kept.values())
 
 
 def resolve_assignments(
-    files: Sequence[SysctlFile],
-    *,
-    command_line: str = "",
-    sysctl_conf: SysctlFile | None = None,
-    systemd: bool = True,
-    keys: Iterable[str] = (),
+    files: Collection[SysctlFile], *, command_line: str = "", systemd: bool = True, keys: Iterable[str] = ()
 ) -> tuple[SysctlAssignment, ...]:
     """List every assignment of a `vm.` key in the order in which they are applied, and mark those that lose.
 
-    :param files: all files of the folders in `SYSCTL_FOLDERS`, hidden ones too.
-    :param sysctl_conf: `/etc/sysctl.conf`, unless a file of a folder is a link to it. systemd-sysctl does not read it;
-        procps reads it last, so it wins there.
+    :param files: all files of the folders in `SYSCTL_FOLDERS`, hidden ones too, and `/etc/sysctl.conf`. Where no file
+        in force is a link to the latter, systemd-sysctl does not read it, and what it says is marked `needs_procps`.
     :param systemd: the machine applies the files with systemd-sysctl, not with `sysctl --system`.
-    :param keys: the keys this kernel has, against which globs are resolved; an explicit assignment beats any glob.
+    :param keys: the keys this kernel has, against which globs are resolved.
     """
-    read = [parse_sysctl_file(file.text or "", file.path) for file in files_in_force(files)]
-    written = [*parse_command_line(command_line), *(line for lines in read for line in lines.assignments)]
-    own = parse_sysctl_file(sysctl_conf.text or "", sysctl_conf.path).assignments if sysctl_conf is not None else ()
-    if systemd:
-        written += [replace(line, needs_procps=True) for line in own]
-    else:
-        written += own
+    program = Program.SYSTEMD if systemd else Program.PROCPS
+    known = tuple(keys)
+    written = [*parse_command_line(command_line), *(write.assignment for write in writes_of(files, program, known))]
+    winners = {each.key: each for each in written}
+    read = files_in_force(files, program)
+    conf_only = [file for file in files if file.path == SYSCTL_CONF and file.text is not None and file not in read]
+    if any(file.link == SYSCTL_CONF for file in read):
+        conf_only = []
+    unread = [replace(each, needs_procps=True) for each in every_assignment(conf_only, Program.PROCPS, known)]
+    shown = [*parse_command_line(command_line), *every_assignment(read, program, known), *unread]
+    winners = {each.key: each for each in unread} | winners
+    return tuple(
+        replace(each, overridden=winners.get(each.key) != each) for each in shown if each.key.startswith("vm.")
+    )
+
+
+def every_assignment(
+    files: Iterable[SysctlFile], program: Program, keys: Collection[str]
+) -> tuple[SysctlAssignment, ...]:
+    """Give every assignment of these files, those that lose too; a glob once for each key that it reaches."""
+    read = [parse_sysctl_file(file.text or "", file.path, program) for file in files]
     excluded = frozenset[str]().union(*(lines.excluded for lines in read))
-    return _mark_overridden(_expand(written, excluded, tuple(keys)))
-
-
-def _expand(
-    written: Iterable[SysctlAssignment], excluded: frozenset[str], keys: tuple[str, ...]
-) -> list[tuple[SysctlAssignment, bool]]:
-    """Resolve globs to keys and keep what is of `vm.`: (assignment, came from a glob)."""
-    expanded: list[tuple[SysctlAssignment, bool]] = []
-    for line in written:
-        if is_glob(line.key):
-            matches = [key for key in keys if _matches(key, line.key) and key not in excluded]
-            expanded += [(replace(line, key=key), True) for key in matches]
-        else:
-            expanded.append((line, False))
-    return [(line, globbed) for line, globbed in expanded if line.key.startswith("vm.")]
-
-
-def _matches(key: str, pattern: str) -> bool:
-    """Whether a glob takes a key; `*` does not cross separators."""
-    parts, patterns = key.split("."), pattern.split(".")
-    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
-
-
-def _mark_overridden(lines: Sequence[tuple[SysctlAssignment, bool]]) -> tuple[SysctlAssignment, ...]:
-    """Mark every assignment but the winner of its key: the last of the strongest kind."""
-    winners: dict[str, tuple[tuple[bool, bool], int]] = {}
-    for index, (line, globbed) in enumerate(lines):
-        strength = not line.needs_procps, not globbed
-        if line.key not in winners or strength >= winners[line.key][0]:
-            winners[line.key] = strength, index
-    return tuple(replace(line, overridden=winners[line.key][1] != index) for index, (line, _) in enumerate(lines))
+    found: list[SysctlAssignment] = []
+    for line, source in _in_order(read):
+        if line.value is not None and line.is_glob:
+            reached = [key for key in keys if line.takes(key) and key not in excluded]
+            found += [assignment(line, source, key) for key in reached]
+        elif line.value is not None:
+            found.append(assignment(line, source))
+    return tuple(found)

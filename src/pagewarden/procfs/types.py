@@ -106,6 +106,30 @@ class Pressure:
 
 
 @dataclass(frozen=True, slots=True)
+class SysctlFile:
+    """One file of a `sysctl.d` folder, or `/etc/sysctl.conf`.
+
+    :ivar path: as seen on the machine ("/etc/sysctl.d/90-db.conf").
+    :ivar text: None where it leads to /dev/null or nowhere (it only hides others), or could not be read.
+    :ivar link: where it leads on the machine, if it is a link to /etc/sysctl.conf or to nothing that could be read.
+    """
+
+    path: str
+    text: str | None
+    link: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that decides hiding and order."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        """The folder that decides which of two files of one name counts."""
+        return self.path.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class SysctlAssignment:
     """One assignment found in a sysctl.d style file or on the kernel command line.
 
@@ -143,6 +167,7 @@ class Snapshot:
     :ivar meminfo_kb: field -> kB (fields without a unit, such as HugePages_Total, hold their plain number).
     :ivar distances: node -> row of the distance table in node order (`nodeN/distance`).
     :ivar cpu_nodes: nodes that have CPUs; None where not known.
+    :ivar sysctl_files: the files that set sysctls, those that are hidden by others too, and /etc/sysctl.conf.
     :ivar assignments: every assignment of a vm.* key on the kernel command line, in sysctl.d files and in
         /etc/sysctl.conf, in the order in which they are applied.
     :ivar absent: path -> reason, for each file that was looked for and could not be used.
@@ -170,6 +195,7 @@ class Snapshot:
     distances: Mapping[int, tuple[int, ...]] | None = None
     cpu_nodes: frozenset[int] | None = None
     pressure: Pressure | None = None
+    sysctl_files: tuple[SysctlFile, ...] = ()
     assignments: tuple[SysctlAssignment, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     torn: tuple[str, ...] = ()

@@ -7,17 +7,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.kernel.fit import Fit
 from pagewarden.kernel.fragmentation import unusable_free_index
 from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RATIO, RECLAIM_MODE, SCALE_FACTOR, Machine
 from pagewarden.procfs.types import Snapshot, Zone
+from pagewarden.report.apply import render_changes
 from pagewarden.report.words import count_text, heading, pages_text, plain_table, zone_name
 
 BAR_WIDTH = 16
 
 
-def render_status(snapshot: Snapshot, machine: Machine, settings: Sequence[Setting]) -> Iterator[RenderableType]:
+def render_status(
+    snapshot: Snapshot, machine: Machine, settings: Sequence[Setting], changes: Sequence[Standing] = ()
+) -> Iterator[RenderableType]:
     """Lay out the status for reading on 80 columns."""
     yield _head(snapshot)
     yield ""
@@ -36,6 +40,10 @@ def render_status(snapshot: Snapshot, machine: Machine, settings: Sequence[Setti
     yield ""
     yield heading("Settings")
     yield from _settings(settings)
+    if changes:
+        yield ""
+        yield heading("Changed by pagewarden (undo: pagewarden revert)")
+        yield from render_changes(changes)
     yield ""
     yield from _fit(machine.fit)
     yield from _absent(snapshot)

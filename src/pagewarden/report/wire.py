@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
+from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause
+from pagewarden.history.types import ServiceState
 from pagewarden.kernel.fit import Difference, Fit
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import Projection
@@ -55,6 +57,17 @@ class StatusSetting(Document):
     note: str | None = None
 
 
+class StatusChange(Document):
+    """One setting that `pagewarden apply` changed."""
+
+    key: str
+    value: str
+    original: str = Field(description="what revert writes")
+    applied_at: str
+    why: str
+    foreign: str | None = Field(description="why it is somebody else's now; null where it is still ours")
+
+
 class StatusDifference(Document):
     """One number the model does not reproduce."""
 
@@ -75,6 +88,41 @@ class StatusFit(Document):
     reasons: list[str] = Field(description="why each zone that differs may do so")
 
 
+class ServiceFinding(Document):
+    """A finding that the service has open."""
+
+    identity: str
+    cause: str
+    severity: str
+    text: str
+    since_time: float
+
+
+class ServiceProbation(Document):
+    """A change that is being watched."""
+
+    key: str
+    value: str
+    old_value: str
+    until_time: float
+
+
+class StatusService(Document):
+    """What the service says of itself. Times are seconds since 1970."""
+
+    version: str
+    pid: int
+    since_time: float
+    last_poll_time: float
+    next_poll_time: float
+    poll_count: int
+    report_count: int
+    findings: list[ServiceFinding]
+    plan: list[str]
+    probation: list[ServiceProbation]
+    degraded: list[str]
+
+
 class Status(Document):
     """`pagewarden status --format json`."""
 
@@ -88,6 +136,8 @@ class Status(Document):
     zones: list[StatusZone]
     settings: list[StatusSetting]
     fit: StatusFit
+    changes: list[StatusChange] = Field(description="what pagewarden changed and did not revert")
+    service: StatusService | None = Field(None, description="null where the service does not run or may not be asked")
 
 
 class ZoneNumbers(Document):
@@ -190,7 +240,9 @@ class AdviceDocument(Document):
     not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
 
 
-def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Setting]) -> Status:
+def status_document(
+    snapshot: Snapshot, machine: Machine, settings: Iterable[Setting], changes: Iterable[Standing] = ()
+) -> Status:
     """Build the status document."""
     return Status(
         host=snapshot.host,
@@ -211,6 +263,49 @@ def status_document(snapshot: Snapshot, machine: Machine, settings: Iterable[Set
             for setting in settings
         ],
         fit=_status_fit(machine.fit),
+        changes=[_status_change(entry) for entry in changes],
+    )
+
+
+def _status_change(entry: Standing) -> StatusChange:
+    return StatusChange(
+        key=entry.owned.key,
+        value=entry.owned.value,
+        original=entry.owned.original,
+        applied_at=entry.owned.applied_at,
+        why=entry.owned.why,
+        foreign=entry.foreign or None,
+    )
+
+
+def service_document(state: ServiceState | str | None) -> StatusService | None:
+    """Build the service's part of the status document; None where nothing could be read."""
+    if not isinstance(state, ServiceState):
+        return None
+    return StatusService(
+        version=state.version,
+        pid=state.pid,
+        since_time=state.since_seconds,
+        last_poll_time=state.last_poll_seconds,
+        next_poll_time=state.next_poll_seconds,
+        poll_count=state.poll_count,
+        report_count=state.report_count,
+        findings=[
+            ServiceFinding(
+                identity=finding.identity,
+                cause=finding.cause,
+                severity=finding.severity,
+                text=finding.text,
+                since_time=finding.since_seconds,
+            )
+            for finding in state.findings
+        ],
+        plan=list(state.plan),
+        probation=[
+            ServiceProbation(key=p.key, value=p.value, old_value=p.old_value, until_time=p.until_seconds)
+            for p in state.probation
+        ],
+        degraded=list(state.degraded),
     )
 
 

@@ -1,5 +1,7 @@
 """Small pieces of text several reports share."""
 
+from datetime import UTC, datetime, tzinfo
+
 from rich.table import Table
 from rich.text import Text
 
@@ -41,3 +43,29 @@ def heading(text: str) -> Text:
 def count_text(count: int) -> str:
     """A count that fits a narrow column: 12k rather than 12345."""
     return human_count(count)
+
+
+def printable(text: str) -> str:
+    """Text that others chose (a task's name, a line of a log): control characters as \\x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def moment_text(seconds: float, zone: tzinfo | None) -> str:
+    """A point in time for people, `2026-11-25 04:12`, in a time zone (None: the machine's own)."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):  # a clock that was never set, a file that was damaged
+        return "(no such time)"
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time for people in its two largest units: `2 days`, `1 h 20 min`, `45 s`."""
+    total = int(seconds + 0.5)
+    parts: list[str] = []
+    for unit, size in ((" days", 86_400), (" h", 3600), (" min", 60), (" s", 1)):
+        count, total = divmod(total, size)
+        if count or (not parts and size == 1):
+            parts.append("1 day" if (count, size) == (1, 86_400) else f"{count}{unit}")
+        if len(parts) == 2 or (parts and not count):
+            break
+    return " ".join(parts)

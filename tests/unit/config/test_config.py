@@ -278,3 +278,22 @@ def test_nothing_but_our_error_comes_out(text: str) -> None:
         message = str(error)
     assert message.startswith("x.toml:")
     assert "\n" not in message
+
+
+def test_a_child_that_hangs_or_cannot_start_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nsleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr("pagewarden.config.resident._TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    with pytest.raises(ConfigError, match="no answer within"):
+        load_config()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="none: No such file"):
+        load_config()
+    quiet = tmp_path / "quiet"
+    quiet.write_text("#!/bin/sh\nkill -9 $$\n")
+    quiet.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(quiet))
+    with pytest.raises(ConfigError, match="ended with -9"):
+        load_config()

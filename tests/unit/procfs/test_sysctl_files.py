@@ -1,14 +1,8 @@
 import pytest
 
-from pagewarden.procfs.sysctl_files import (
-    SysctlFile,
-    dotted_key,
-    files_in_force,
-    parse_command_line,
-    parse_sysctl_file,
-    resolve_assignments,
-)
-from pagewarden.procfs.types import SysctlAssignment
+from pagewarden.procfs.sysctl_files import files_in_force, parse_command_line, resolve_assignments
+from pagewarden.procfs.sysctl_lines import dotted_key, parse_sysctl_file
+from pagewarden.procfs.types import SysctlAssignment, SysctlFile
 
 KEYS = ("vm.min_free_kbytes", "vm.swappiness", "vm.watermark_scale_factor")
 
@@ -122,7 +116,37 @@ def test_globs_reach_known_keys_and_yield_to_explicit_assignments() -> None:
 def test_sysctl_conf_without_link(systemd: bool, needs_procps: bool, winner: str) -> None:
     files = [SysctlFile("/etc/sysctl.d/a.conf", "vm.swappiness = 5\n")]
     conf = SysctlFile("/etc/sysctl.conf", "vm.swappiness = 6\nvm.min_free_kbytes = 7\n")
-    found = resolve_assignments(files, sysctl_conf=conf, systemd=systemd)
+    found = resolve_assignments([*files, conf], systemd=systemd)
     assert [each.needs_procps for each in found] == [False, needs_procps, needs_procps]
     assert [each.source for each in found if each.key == "vm.swappiness" and not each.overridden] == [winner]
     assert [each.value for each in found if each.key == "vm.min_free_kbytes" and not each.overridden] == ["7"]
+
+
+def test_sysctl_conf_with_a_link_is_named_once_under_systemd_and_is_last_under_procps() -> None:
+    text = "vm.swappiness = 6\n"
+    files = [
+        SysctlFile("/etc/sysctl.d/99-sysctl.conf", text, "/etc/sysctl.conf"),
+        SysctlFile("/etc/sysctl.d/zz.conf", "vm.swappiness = 5\n"),
+        SysctlFile("/etc/sysctl.conf", text),
+    ]
+    assert [(each.source, each.overridden) for each in resolve_assignments(files)] == [
+        ("/etc/sysctl.d/99-sysctl.conf", True),
+        ("/etc/sysctl.d/zz.conf", False),
+    ]
+    winner = [each.source for each in resolve_assignments(files, systemd=False) if not each.overridden]
+    assert winner == ["/etc/sysctl.conf"]
+
+
+def test_a_key_excluded_after_its_value_has_no_winner_under_systemd() -> None:
+    files = [SysctlFile("/etc/sysctl.d/a.conf", "vm.swappiness = 5\n-vm.swappiness\n")]
+    assert [each.overridden for each in resolve_assignments(files)] == [True]
+    assert [each.overridden for each in resolve_assignments(files, systemd=False)] == [False]
+
+
+def test_a_glob_beats_the_command_line() -> None:
+    files = [SysctlFile("/etc/sysctl.d/a.conf", "vm.swap* = 5\n")]
+    found = resolve_assignments(files, command_line="sysctl.vm.swappiness=9", keys=KEYS)
+    assert summary(found) == [
+        ("vm.swappiness", "9", "kernel command line", True),
+        ("vm.swappiness", "5", "/etc/sysctl.d/a.conf", False),
+    ]

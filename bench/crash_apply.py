@@ -1,0 +1,225 @@
+"""Kill an apply and a revert before and after every system call, and let every call that writes fail; print the matrix.
+
+    python -m bench.crash_apply [--operation apply|revert] [--kill] [--fail] [--every N] [--jobs N]
+
+On a made machine (tests/made_machine.py): a root folder whose kernel answers to writes. After each case the next run
+must find everything wholly old or wholly new, the running values must be those of the files, and a revert must bring
+back the original, byte for byte.
+"""
+
+import argparse
+import errno
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench.tracer import NUMBERS, Call, run_traced
+from tests.made_machine import MadeMachine, MadeTime, made_system
+
+from pagewarden.apply.runtime import Kernel
+from pagewarden.apply.state import load_record
+from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
+from pagewarden.apply.types import Change
+from pagewarden.errors import PagewardenError
+
+CHANGES = (
+    Change("vm.min_free_kbytes", "131072", "a test"),
+    Change("vm.lowmem_reserve_ratio", "128 256 32 0 0", "a test"),
+)
+FILE = "etc/sysctl.d/60-pagewarden.conf"
+OPERATIONS = ("apply", "revert")
+ERRORS = ("EACCES", "EROFS", "ENOSPC", "EIO", "EINTR")
+FAILING = ("openat", "write", "pwrite64", "fsync", "rename", "close", "unlink", "fchmod", "ftruncate", "mkdir", "flock")
+UNEXPECTED = 70
+
+State = tuple[dict[str, bytes], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to disturb a run. :ivar where: `kill-before`, `kill-after`, "EIO", or "EIO from here on"."""
+
+    operation: str
+    where: str
+    index: int
+
+
+def state_of(machine: MadeMachine) -> State:
+    """What must be wholly old or wholly new: the files of /etc, and the values in force."""
+    return machine.files(), {key: machine.value(key) for key in machine.sysctls}
+
+
+def prepare(folder: Path, operation: str) -> MadeMachine:
+    machine = MadeMachine(folder)
+    if operation == "revert":
+        apply_changes(made_system(machine), CHANGES)
+    return machine
+
+
+def work(machine: MadeMachine, operation: str) -> int:
+    """What the child does; its exit status is the command's."""
+    system = System(machine.paths, Kernel(machine.paths), MadeTime().clock())
+    try:
+        if operation == "apply":
+            apply_changes(system, CHANGES)
+        else:
+            revert_changes(system)
+    except PagewardenError as error:
+        return int(error.exit_status)
+    except BaseException:  # noqa: BLE001 - counted, and shown as unexpected
+        return UNEXPECTED
+    return 0
+
+
+def fail_one(case: Case, call: Call) -> int:
+    number = getattr(errno, case.where.partition(" ")[0])
+    if "from here on" in case.where:
+        hit = call.index >= case.index and call.name in FAILING and call.name not in ("close", "flock")
+        return number if hit and (call.name != "openat" or call.writing) else 0
+    return number if call.index == case.index else 0
+
+
+def run_case(case: Case) -> tuple[Case, str]:
+    """Run one case on a machine of its own: what it came to, or what is wrong with it ("WRONG: ...")."""
+    folder = Path(tempfile.mkdtemp(prefix="crash-apply-"))
+    try:
+        return case, judge(case, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def judge(case: Case, folder: Path) -> str:
+    original = state_of(MadeMachine(folder / "original"))
+    machine = prepare(folder / "machine", case.operation)
+    old = state_of(machine)
+    ended = run_traced(
+        partial(work, machine, case.operation),
+        kill_before=case.index if case.where == "kill-before" else None,
+        kill_after=case.index if case.where == "kill-after" else None,
+        fail=(lambda call: 0) if case.where.startswith("kill") else partial(fail_one, case),
+        returned=lambda call: machine.sync() if call.number == NUMBERS["write"] else None,
+    )
+    if ended.status == UNEXPECTED:
+        return "WRONG: an unexpected exception"
+    at_once = state_of(machine)
+    if ended.status is not None and ended.status not in (0, 5) and at_once != old:
+        return f"WRONG: exit status {ended.status} and not as before"
+    found = after_next_run(case, machine, old, original)
+    how = "killed" if ended.status is None else f"exit {ended.status}"
+    return found if found.startswith("WRONG") else f"{how}, {found}"
+
+
+def after_next_run(case: Case, machine: MadeMachine, old: State, original: State) -> str:
+    """Let the next start recover, and look at everything."""
+    system = made_system(machine)
+    recover(system)
+    state, record = state_of(machine), load_record(machine.paths)
+    new = original if case.operation == "revert" else None
+    is_new = state == new if new is not None else bool(record.owned) and changed_as_wanted(state)
+    if record.pending is not None:
+        return "WRONG: still unfinished"
+    if state != old and not is_new:
+        return f"WRONG: neither old nor new: {sorted(state[0])} {state[1]}"
+    if agrees_with_record(machine, state) is False:
+        return "WRONG: values, file and record differ"
+    if any(path.name.startswith(".") for path in machine.paths.snippet.parent.iterdir()):
+        return "WRONG: a temporary file is left"
+    revert_changes(system)
+    if state_of(machine) != original:
+        return "WRONG: revert does not bring back the original"
+    return "old" if state == old else "new"
+
+
+def changed_as_wanted(state: State) -> bool:
+    files, values = state
+    return FILE in files and all(values[change.key] == change.value for change in CHANGES)
+
+
+def agrees_with_record(machine: MadeMachine, state: State) -> bool:
+    """What the record says is ours is in force, and stands in the file; where nothing is ours there is no file."""
+    files, values = state
+    record = load_record(machine.paths)
+    lines = files.get(FILE, b"").decode().splitlines()
+    if not record.owned:
+        return FILE not in files and record.snippet_sha256 is None
+    return all(values[own.key] == own.value and f"{own.key} = {own.value}" in lines for own in record.owned)
+
+
+def calls_of(operation: str) -> list[Call]:
+    """Count the calls of an undisturbed run."""
+    with tempfile.TemporaryDirectory(prefix="crash-apply-") as name:
+        machine = prepare(Path(name) / "machine", operation)
+        ended = run_traced(
+            partial(work, machine, operation),
+            returned=lambda call: machine.sync() if call.number == NUMBERS["write"] else None,
+        )
+        if ended.status != 0:
+            raise SystemExit(f"the undisturbed {operation} ended with {ended.status}")
+        return ended.calls
+
+
+def cases_of(operation: str, calls: list[Call], *, kill: bool, fail: bool, every: int) -> Iterable[Case]:
+    if kill:
+        for call in calls[::every]:
+            yield Case(operation, "kill-before", call.index)
+            yield Case(operation, "kill-after", call.index)
+    if fail:
+        for call in [call for call in calls if call.name in FAILING][::every]:
+            for name in ERRORS:
+                yield Case(operation, name, call.index)
+            if call.name != "close" and (call.name != "openat" or call.writing):
+                for name in ("EROFS", "ENOSPC", "EIO"):
+                    yield Case(operation, f"{name} from here on", call.index)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--operation", choices=OPERATIONS, action="append")
+    parser.add_argument("--kill", action="store_true", help="only the kills")
+    parser.add_argument("--fail", action="store_true", help="only the failing calls")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth call")
+    parser.add_argument("--jobs", type=int, default=1)
+    args = parser.parse_args()
+    both = args.kill == args.fail
+    wrong = 0
+    for operation in args.operation or OPERATIONS:
+        start = time.monotonic()
+        calls = calls_of(operation)
+        cases = list(cases_of(operation, calls, kill=both or args.kill, fail=both or args.fail, every=args.every))
+        print(f"{operation}: {len(calls)} system calls, {len(cases)} cases", flush=True)
+        results = Counter[tuple[str, str]]()
+        with ProcessPoolExecutor(args.jobs) as pool:
+            for case, what in pool.map(run_case, cases, chunksize=8):
+                if what.startswith("WRONG"):
+                    wrong += 1
+                    print(f"  {case}: {calls[case.index].name}: {what}", flush=True)
+                results[label(case, calls), what.partition(":")[0]] += 1
+        print_matrix(results)
+        print(f"  {time.monotonic() - start:.0f} s", flush=True)
+    print(f"wrong: {wrong}")
+    return 1 if wrong else 0
+
+
+def label(case: Case, calls: list[Call]) -> str:
+    return case.where if case.where.startswith("kill") else f"{calls[case.index].name}: {case.where}"
+
+
+def print_matrix(results: Counter[tuple[str, str]]) -> None:
+    columns = sorted({what for _, what in results})
+    rows = sorted({row for row, _ in results})
+    width = max(map(len, rows), default=0)
+    print("  " + " " * width + "".join(f"  {column:>12}" for column in columns))
+    for row in rows:
+        cells = "".join(f"  {results[row, column] or '-':>12}" for column in columns)
+        print(f"  {row:<{width}}{cells}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

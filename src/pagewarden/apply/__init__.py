@@ -1,0 +1,1 @@
+"""Changing settings: planned before, verified against the kernel after, undone by itself where that fails."""

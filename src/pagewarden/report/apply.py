@@ -1,0 +1,180 @@
+"""`pagewarden apply`, `revert` and `rollback-status` for people."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pagewarden.apply.types import Outcome, Plan, Record, Standing
+from pagewarden.kernel.simulate import ZoneState
+from pagewarden.report.words import heading, plain_table, zone_name
+from pagewarden.units import human_bytes
+
+
+def render_plan(plan: Plan, snippet_path: str) -> Iterator[RenderableType]:
+    """Lay out everything a plan would do: settings, writes, zones, file, undo."""
+    for refused in plan.refused:
+        yield Text(f"Not {refused.key}={refused.value}: {refused.reason}.", style="bold yellow")
+    if not plan.changes:
+        return
+    if plan.idle:
+        yield Text("Nothing to do: the settings are in force and in the file already.", style="bold")
+        return
+    yield from _changes(plan)
+    if plan.steps:
+        yield ""
+        yield heading("Writes, in this order; each is read back and every zone compared before the next")
+        for number, step in enumerate(plan.steps, 1):
+            yield Padding(Text(f"{number}. {step.write.key} = {step.write.text}"), (0, 0, 0, 2))
+        if len(plan.steps) > len({step.write.key for step in plan.steps}):
+            yield Padding(
+                Text("Between them free memory must rise above the new low marks.", style="dim"), (0, 0, 0, 2)
+            )
+    if plan.simulation is not None:
+        yield ""
+        yield heading("Every zone in pages, before and after each write (boost left out)")
+        yield _zones(plan)
+        cost = plan.simulation.cost_bytes
+        if cost:
+            verb = "withdrawn from" if cost > 0 else "given back to"
+            yield f"{human_bytes(abs(cost))} {verb} ordinary use."
+    for warning in plan.warnings:
+        yield Text(f"! {warning}", style="yellow")
+    yield from _file(plan, snippet_path)
+    yield Text("Undo: pagewarden revert", style="dim")
+
+
+def _changes(plan: Plan) -> Iterator[RenderableType]:
+    for change in plan.changes:
+        before = plan.before[change.key]
+        arrow = f"{before} -> {change.value}" if before != change.value else f"{before}, kept for the next boot"
+        yield Text(f"{change.key}: {arrow}", style="bold")
+        yield Padding(Text(change.why), (0, 0, 0, 2))
+        winner = next((entry for entry in plan.winners if entry.key == change.key), None)
+        if winner is None:
+            text = "At boot today: no file sets it."
+        else:
+            text = f"At boot today: {winner.place} sets {winner.value}."
+            if winner in plan.overridden:
+                text += " Overridden, as --force was given."
+            text += f" {winner.note}." if winner.note else ""
+        yield Padding(Text(text, style="yellow" if winner in plan.overridden else "dim"), (0, 0, 0, 2))
+
+
+def _zones(plan: Plan) -> Table:
+    assert plan.simulation is not None
+    machine = plan.simulation.machine
+    promo = any(zone.promo_pages is not None for zone in machine.zones)
+    table = plain_table("zone", "free", "min", "low", "high", *(["promo"] if promo else []), "protection")
+    table.padding = (0, 1, 0, 0)
+    table.columns[-1].justify = "left"
+    table.columns[-1].overflow = "fold"
+    for index, zone in enumerate(machine.zones):
+        before = plan.simulation.before[index]
+        table.add_row(zone_name(machine, zone.node, zone.name), str(zone.free_pages), *_numbers(before, promo=promo))
+        for number, step in enumerate(plan.steps, 1):
+            if step.zones:
+                table.add_row(Text(f"  after {number}", style="dim"), "", *_numbers(step.zones[index], promo=promo))
+    return table
+
+
+def _numbers(state: ZoneState, *, promo: bool) -> list[str]:
+    marks = state.marks
+    shown: list[int | None] = [marks.min_pages, marks.low_pages, marks.high_pages]
+    if promo:
+        shown.append(marks.promo_pages)
+    reserves = "-" if state.protection_pages is None else " ".join(map(str, state.protection_pages))
+    return [*("-" if pages is None else str(pages) for pages in shown), reserves]
+
+
+def _file(plan: Plan, snippet_path: str) -> Iterator[RenderableType]:
+    yield ""
+    if plan.snippet == (plan.snippet_before or ""):
+        yield f"{snippet_path} stays as it is."
+        return
+    yield heading(f"{snippet_path}, {'replaced by' if plan.snippet_before else 'new'}")
+    yield Text(plan.snippet.rstrip("\n"), no_wrap=True, overflow="ignore")
+    yield ""
+
+
+def render_applied(outcome: Outcome, snippet_path: str) -> Iterator[RenderableType]:
+    """Say what was changed, or why nothing was."""
+    plan = outcome.plan
+    for refused in plan.refused:
+        yield Text(f"Not {refused.key}={refused.value}: {refused.reason}.", style="bold yellow")
+    if outcome.done:
+        for change in plan.changes:
+            yield Text(f"{change.key}: {plan.before[change.key]} -> {change.value}", style="bold")
+        if plan.simulation is not None:
+            count = len(plan.simulation.after)
+            yield f"Verified: all {count} zones print what was predicted. Kept for the next boot in {snippet_path}."
+        else:
+            yield f"In force already; kept for the next boot in {snippet_path}."
+        for winner in plan.overridden:
+            yield Text(f"Overridden: {winner.place} sets {winner.key} to {winner.value}.", style="yellow")
+        yield "Undo: pagewarden revert"
+    elif plan.changes and plan.idle:
+        yield "Nothing to do: the settings are in force and in the file already."
+    elif not plan.changes and not plan.refused:
+        yield "Nothing to apply: no change is recommended."
+    yield from _notes(outcome)
+
+
+def render_reverted(outcome: Outcome, snippet_path: str) -> Iterator[RenderableType]:
+    """Say what was put back."""
+    plan = outcome.plan
+    if not outcome.done:
+        yield "Nothing to revert: no setting in force is pagewarden's."
+    for change in plan.changes if outcome.done else ():
+        yield Text(f"{change.key}: {plan.before[change.key]} -> {change.value}, as before", style="bold")
+    if outcome.done and plan.snippet != (plan.snippet_before or ""):
+        yield f"{snippet_path}: {'rewritten without it' if plan.snippet else 'removed'}."
+    yield from _notes(outcome)
+
+
+def _notes(outcome: Outcome) -> Iterator[RenderableType]:
+    for note in outcome.notes:
+        yield Text(f"Note: {note}.", style="yellow")
+
+
+def render_rollback_status(record: Record, standings: Sequence[Standing], note: str) -> Iterator[RenderableType]:
+    """Say what is changed, when and why, and what an undo would do."""
+    if record.pending is not None:
+        fate = "undone" if record.pending.intent == "apply" else "finished"
+        yield Text(
+            f"A run begun {record.pending.started_at} did not come to its end; it is {fate} by the next start of the "
+            "service, apply or revert.",
+            style="bold red",
+        )
+    if not standings:
+        yield "pagewarden has changed no setting of this machine."
+    for entry in standings:
+        owned = entry.owned
+        yield Text(f"{owned.key} = {owned.value}, before: {owned.original}", style="bold")
+        parts: list[RenderableType] = [
+            f"changed {owned.applied_at} by pagewarden {owned.version}",
+            Text(owned.why),
+            *(Text(f"- {line}", style="dim") for line in owned.evidence),
+        ]
+        if entry.foreign:
+            parts.append(Text(f"Not ours any more: {entry.foreign}. It is left alone.", style="yellow"))
+        else:
+            parts.append(Text(f"Undo: pagewarden revert {owned.key}", style="dim"))
+        for part in parts:
+            yield Padding(part, (0, 0, 0, 2))
+    for retired in record.retired:
+        yield Text(f"{retired.key} is left alone since {retired.since}: {retired.reason}", style="yellow")
+    if note:
+        yield Text(f"{note}.", style="yellow")
+
+
+def render_changes(standings: Sequence[Standing]) -> Iterator[RenderableType]:
+    """Say in one line a setting, for `status`."""
+    for entry in standings:
+        owned = entry.owned
+        text = f"{owned.key}: {owned.original} -> {owned.value}, {owned.applied_at}: {owned.why}"
+        if entry.foreign:
+            text += f" (not ours any more: {entry.foreign})"
+        yield Padding(Text(text), (0, 0, 0, 2))
