@@ -1,6 +1,6 @@
 """What the service puts on disk: the history, the state file, the metrics file. Each may fail without the others."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pagewarden.daemon import outlets
@@ -42,14 +42,14 @@ class Keeper:
         self._flushed_ns = self._tried_ns = 0
         self._state_polls = -1
         self._faults: list[Fault] = []
-        self._boot_id = _boot_id(root)
+        self.boot_id = _boot_id(root)
         self._page_size = _page_size()
 
     def configure(self, values: Mapping[tuple[str, str], Any]) -> None:
         """Take the settings of the configuration; the size of the history counts from the next start on."""
         self._limits = Limits(int(values["history", "max_mb"]), int(values["history", "max_days"]))
 
-    def open(self, times: Times, _observe: Callable[..., None]) -> Findings:
+    def open(self, times: Times) -> Findings:
         """Open the history; give the findings that were open when the service ended."""
         if self._path is None or not self._try_open(times) or self._history is None:
             return {}
@@ -70,7 +70,7 @@ class Keeper:
         if self._path is None or not reading.zones:
             return
         at = times.seconds(times.now_ns)
-        self._samples.append(outlets.sample_of(reading, vmstat or {}, at, self._boot_id, self._page_size))
+        self._samples.append(outlets.sample_of(reading, vmstat or {}, at, self.boot_id, self._page_size))
         del self._samples[:-MAX_WAITING_SAMPLES]
 
     def take_event(self, action: Entry | Happened | Degraded, times: Times) -> None:

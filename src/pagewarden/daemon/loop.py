@@ -99,6 +99,7 @@ class Service:
         self._collector = LogCollector(now_ns)
         self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
         self._workload = "general"
+        self._policy: dict[str, Any] = {}
         self._keeper = Keeper(options.root, options.state_folder, options.run_folder)
         self._state: State = start(Limits(), now_ns)
 
@@ -129,7 +130,7 @@ class Service:
         self._take_config(config[0])
         self._self_test()
         times = self._times()
-        known = self._keeper.open(times, self._observe)
+        known = self._keeper.open(times)
         self._state = start(self._limits, times.now_ns, known)
         for fault in self._keeper.take_faults():
             self._observe(fault)
@@ -354,8 +355,17 @@ class Service:
     def _advise(self) -> None:
         if any(child.purpose == ADVICE for child in self._children.values()):
             return
-        root, workload = self._options.root, self._workload
-        self._start(ADVICE, lambda: work.advise(root, workload), self._take_advice)
+        times = self._times()
+        question = work.Question(
+            root=self._options.root,
+            workload=self._workload,
+            policy=self._policy,
+            since={name: times.seconds(found.first_ns) for name, found in self._state.findings.items()},
+            run_folder=self._options.run_folder,
+            boot_id=self._keeper.boot_id,
+            wall_seconds=times.wall_seconds,
+        )
+        self._start(ADVICE, lambda: work.advise(question), self._take_advice)
 
     def _take_advice(self, answer: Any, reason: str) -> None:
         self._advised = True
@@ -400,6 +410,7 @@ class Service:
         shortest = min(int(values["service", "poll_min_seconds"]) * SECOND_NS, longest)
         self._limits = Limits(shortest, longest, bool(values["service", "daily_summary"]))
         self._workload = str(values["advise", "workload"])
+        self._policy = {name: value for section, name, value in answer if section == "apply"}
         self._keeper.configure(values)
 
     # -- what follows -------------------------------------------------------------------------------------------

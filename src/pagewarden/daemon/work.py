@@ -4,6 +4,8 @@ Arguments and answers are plain lists, tuples, numbers and texts, as marshal car
 stand in the functions: this module is loaded by the service itself.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pagewarden.daemon.log_lines import Block, signature_of
@@ -106,16 +108,41 @@ def read_all(root: str) -> list[str]:
     return [] if machine_of(snapshot).zones else [snapshot.absent.get("/proc/zoneinfo", "no zones")]
 
 
-def advise(root: str, workload: str) -> dict[str, Any]:
-    """Read the machine whole, fit the model, ask the adviser."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the adviser is asked.
+
+    :ivar policy: the section [apply] of the configuration; `run_folder` is where the plan is left (None: nowhere).
+    :ivar since: identity of an open finding -> seconds since 1970 at which it was first seen.
+    """
+
+    root: str
+    workload: str
+    policy: Mapping[str, Any]
+    since: Mapping[str, float]
+    run_folder: str | None
+    boot_id: str
+    wall_seconds: float
+
+
+def advise(question: Question) -> dict[str, Any]:
+    """Read the machine whole, fit the model, ask the adviser, leave the plan."""
+    from datetime import UTC, datetime
+
     from pagewarden.advise.types import Workload
+    from pagewarden.daemon.planning import keep_plan, plan_changes, policy_of
     from pagewarden.kernel.machine import machine_of
     from pagewarden.procfs.snapshot import read_snapshot
 
-    snapshot = read_snapshot(root, page_types=False)
+    snapshot = read_snapshot(question.root, page_types=False)
     machine = machine_of(snapshot)
-    advice = ask_adviser(snapshot, machine, Workload(workload))
-    return {"found": [*_recommended(advice), *_findings(advice)], "plan": []}
+    advice = ask_adviser(snapshot, machine, Workload(question.workload))
+    now = datetime.fromtimestamp(question.wall_seconds, UTC)
+    changes = plan_changes(advice.recommendations, snapshot, policy_of(question.policy), question.since, now)
+    if question.run_folder is not None:
+        keep_plan(changes, question.run_folder, now, question.boot_id)
+    plan = [f"{change.key}: {change.current} -> {change.value}" for change in changes]
+    return {"found": [*_recommended(advice), *_findings(advice)], "plan": plan}
 
 
 def ask_adviser(snapshot: Any, machine: Any, workload: Any) -> Any:
