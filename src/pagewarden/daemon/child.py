@@ -109,7 +109,9 @@ def _be_child(work: Work, inlet: int) -> None:
         os.environ.pop("NOTIFY_SOCKET", None)
         os.set_blocking(inlet, True)
         with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")  # if the machine has to choose, this and not the service
+            Path("/proc/self/oom_score_adj").write_text(
+                "500", encoding="ascii"
+            )  # if the machine has to choose, this and not the service
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

@@ -15,7 +15,7 @@ MAX_BLOCK_BYTES = 96 * 1024
 MAX_LINE = 4096
 MAX_TASK_ROWS = 120
 """Rows of an OOM report's process table that are kept: on large machines there are thousands before the last lines."""
-QUIET_LINES = 120
+QUIET_LINES = 400
 """A block ends after this many lines without a new report."""
 QUIET_NS = 2 * SECOND_NS
 """A block ends when nothing has come for this long: a slow console stretches a report over seconds."""
@@ -189,7 +189,8 @@ class LogCollector:
             self._rows += 1
             if self._rows > MAX_TASK_ROWS:
                 return
-        self._quiet += 1
+        else:
+            self._quiet += 1
         self._block_bytes += len(line.text)
         self._block.append(KeptLine(line.text, line.seconds_now() if line.seconds_now is not None else None))
         full = len(self._block) >= MAX_BLOCK_LINES or self._block_bytes >= MAX_BLOCK_BYTES

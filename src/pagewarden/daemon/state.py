@@ -49,6 +49,9 @@ DECODE_WITHIN_NS = MINUTE_NS
 UNDECODED = "report/undecoded"
 
 
+_BY_RATE = frozenset({"direct-reclaim-stalls", "fragmentation-rising"})
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the configuration sets."""
@@ -158,7 +161,8 @@ def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, l
     )
     state, undecoded = _tell_undecoded(state, now_ns)
     actions += undecoded
-    after, entries = life.pass_time(state.findings, now_ns, state.absent)
+    # Advice ends only where the adviser has just been asked.
+    after, entries = life.pass_time(state.findings, now_ns, state.absent & _BY_RATE)
     state, asked = _ask(replace(state, findings=after), now_ns)
     state, summary = _summary(state, now_ns)
     return state, [*actions, *entries, *asked, *summary]
@@ -354,9 +358,9 @@ def _take_advice(state: State, advices: Advices, now_ns: int) -> tuple[State, li
         state = replace(state, findings=after)
         actions += entries
     given = {advised.identity for advised in advices.found}
-    away = {name for name, tracked in state.findings.items() if tracked.seen.kind is Kind.ADVICE and name not in given}
-    others = {name for name in state.absent if name in ("direct-reclaim-stalls", "fragmentation-rising")}
-    state = replace(state, absent=frozenset(away | others), plan=advices.plan)
+    advice = {name for name, tracked in state.findings.items() if tracked.seen.kind is Kind.ADVICE}
+    away = frozenset(advice - given)
+    state = replace(state, absent=away | (state.absent & _BY_RATE), plan=advices.plan)
     after, entries = life.pass_time(state.findings, now_ns, state.absent)
     return replace(state, findings=after), [*actions, *entries]
 
