@@ -25,7 +25,11 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "--root", default="/", metavar="DIR", help="a folder that mirrors / instead of this machine, for tests"
+        "--root",
+        default="/",
+        type=_named,
+        metavar="DIR",
+        help="a folder that mirrors / instead of this machine, for tests",
     )
     parser.add_argument("--once", action="store_true", help="read the machine once, tell what is found, and end")
     parser.add_argument(
@@ -49,6 +53,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="let so much simulated time pass, as fast as the machine can, and end; for tests",
     )
+
+
+def _named(folder: str) -> str:
+    if not folder:
+        raise argparse.ArgumentTypeError("expected a folder, not an empty name")
+    return folder
 
 
 def _seconds(text: str) -> int:

@@ -80,9 +80,9 @@ class Keeper:
             del self._events[:-MAX_WAITING_EVENTS]
 
     def moved(self, cursor: str | None) -> None:
-        """The kernel's log has been read up to here."""
+        """The kernel's log has been read up to here, and everything in it told."""
+        self._moved = self._moved or cursor != self.cursor
         self.cursor = cursor
-        self._moved = True
 
     def flush(self, times: Times, state: State) -> None:
         """Put on disk what is due, and the state file after each poll."""
@@ -97,12 +97,10 @@ class Keeper:
         faults, self._faults = self._faults, []
         return faults
 
-    def close(self, times: Times, state: State, cursor: str | None) -> None:
+    def close(self, times: Times, state: State) -> None:
         """Write the rest and close."""
         now = times.seconds(times.now_ns)
         self._events.append(Event(EventKind.SERVICE_STOPPED, now, now, "the service has ended"))
-        if cursor is not None:
-            self.moved(cursor)
         self._write(times, state)
         if self._history is not None:
             self._history.close()

@@ -129,6 +129,11 @@ class LogCollector:
         """Give the time until a block that is being collected is complete; None where there is none."""
         return max(0, self._fed_ns + QUIET_NS - now_ns) if self._block else None
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is being collected or waits to be taken."""
+        return not (self._block or self._blocks or self._counts)
+
     def _look(self, text: str, now_ns: int) -> None:
         """A line that may open a report, end one, or tell of others."""
         signature = signature_of(text)

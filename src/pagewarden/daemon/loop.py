@@ -161,10 +161,12 @@ class Service:
 
     def _end(self) -> None:
         self._notifier.stopping()
+        if self._source is not None and self._told():
+            self._keeper.moved(self._source.cursor)
         for child in self._children.values():
             child.end()
         self._children.clear()
-        self._keeper.close(self._times(), self._state, self._source.cursor if self._source is not None else None)
+        self._keeper.close(self._times(), self._state)
         if self._source is not None:
             self._source.close()
         for handle in (self._trigger, self._signals, self._signal_inlet):
@@ -282,7 +284,6 @@ class Service:
             self._poller.register(source.handle, select.POLLIN)
         if count:
             self._log_pause_ns = LOG_PAUSE_NS
-            self._keeper.moved(source.cursor)
         elif woken:
             self._log_pause_ns = max(LOG_PAUSE_NS, min(2 * self._log_pause_ns, self._state.limits.longest_ns))
         if woken and not self._log_more and self._log_asleep_until_ns is None:
@@ -433,9 +434,16 @@ class Service:
 
     def _flush(self) -> None:
         """Put on disk what is due; what fails there is told as any other fault."""
+        if self._source is not None and self._told():
+            self._keeper.moved(self._source.cursor)
         self._keeper.flush(self._times(), self._state)
         for fault in self._keeper.take_faults():
             self._observe(fault)
+
+    def _told(self) -> bool:
+        """Whether everything that was read of the log has become an event: only then may its place be kept."""
+        decoding = any(child.purpose == DECODER for child in self._children.values())
+        return self._collector.idle and not (self._waiting_blocks or self._state.pending or decoding)
 
     def _times(self) -> Times:
         return Times(self._clock.now_ns(), self._clock.wall_seconds())
