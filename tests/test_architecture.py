@@ -60,6 +60,8 @@ THIRD_PARTY: dict[str, tuple[str, ...]] = {
         "report.wire_history",
         "config.check",
     ),
+    "prometheus_client": ("report.metrics",),
+    "jinja2": ("report.page",),
     "rich": ("report", "cli"),
     "psutil": ("procfs", "daemon"),
     "systemd": ("klog", "daemon"),

@@ -128,7 +128,7 @@ def test_first_start_sets_up_and_the_second_does_not(sandbox: Sandbox) -> None:
     )
     pip = sandbox.calls("pip install")
     assert len(pip) == 1
-    assert pip[0].endswith("-e .[systemd]")
+    assert pip[0].endswith("-e .[metrics,html,systemd]")
     assert sandbox.run() == (0, "<>", "")
     assert sandbox.calls("") == []
 
@@ -194,7 +194,7 @@ def test_root_installs_what_is_missing_without_a_question(sandbox: Sandbox) -> N
     assert all(call.endswith("(noninteractive)") for call in apt)
     assert "-y " in apt[0]
     assert "python3 python3-venv gcc libc6-dev python3-dev libsystemd-dev" in apt[0]
-    assert [call for call in calls if "pip install" in call][-1].endswith("-e .[systemd]")
+    assert [call for call in calls if "pip install" in call][-1].endswith("-e .[metrics,html,systemd]")
 
 
 def test_root_is_told_when_the_package_manager_fails(sandbox: Sandbox) -> None:
@@ -223,7 +223,7 @@ def test_goes_on_without_the_journal_and_takes_it_up_once_it_can(sandbox: Sandbo
         for line in stderr.splitlines()
         if "without reading the systemd journal" in line and "libsystemd-dev" in line
     ]
-    assert sandbox.calls("pip install")[0].endswith("-e .")
+    assert sandbox.calls("pip install")[0].endswith("-e .[metrics,html]")
     assert sandbox.run() == (0, "<>", "")
     # The headers alone do not help where the compiler is missing: nothing is tried, nothing is said.
     sandbox.flag("header")
@@ -232,7 +232,7 @@ def test_goes_on_without_the_journal_and_takes_it_up_once_it_can(sandbox: Sandbo
     assert sandbox.calls("pip install") == []
     (sandbox.folder / "lacks").write_text(ALL_PRESENT)
     assert sandbox.run()[0] == 0
-    assert sandbox.calls("pip install")[0].endswith("-e .[systemd]")
+    assert sandbox.calls("pip install")[0].endswith("-e .[metrics,html,systemd]")
 
 
 def test_a_journal_module_that_does_not_build_is_left_out_once(sandbox: Sandbox) -> None:
@@ -240,7 +240,7 @@ def test_a_journal_module_that_does_not_build_is_left_out_once(sandbox: Sandbox)
     status, _, stderr = sandbox.run()
     assert status == 0
     assert "systemd-python does not build" in stderr
-    assert [call.split()[-1] for call in sandbox.calls("pip install")] == [".[systemd]", "."]
+    assert [call.split()[-1] for call in sandbox.calls("pip install")] == [".[metrics,html,systemd]", ".[metrics,html]"]
     assert sandbox.run() == (0, "<>", "")
     assert sandbox.calls("pip install") == []
 

@@ -1,10 +1,19 @@
 """Everything there is to say about one machine: each knob's module asked in turn, the result put in order."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
+from pagewarden.advise.build import AGAINST_PERCENT
+from pagewarden.advise.companions import advise_companions
+from pagewarden.advise.failures import failure_findings
+from pagewarden.advise.heading import trend_findings
+from pagewarden.advise.lowmem_from_logs import advise_ratio_from_logs
 from pagewarden.advise.lowmem_reserve_ratio import advise_lowmem_reserve_ratio
 from pagewarden.advise.min_free_kbytes import advise_min_free_kbytes
-from pagewarden.advise.types import Advice, Defaults, Recommendation, Workload
+from pagewarden.advise.observed import NOTHING, Observed
+from pagewarden.advise.policy import AdvicePolicy
+from pagewarden.advise.types import Advice, Defaults, Recommendation
+from pagewarden.advise.watermark_scale_factor import advise_watermark_scale_factor
 from pagewarden.advise.watermarks import advise_watermarks
 from pagewarden.advise.zone_reclaim_mode import advise_zone_reclaim_mode
 from pagewarden.diagnose.settings import Setting, Writer, huge_pages_unknown, kernel_defaults, settings_of
@@ -18,37 +27,89 @@ from pagewarden.procfs.types import Snapshot
 _ORDER = list(Severity)
 
 
-def advise(snapshot: Snapshot, machine: Machine, workload: Workload = Workload.GENERAL) -> Advice:
-    """Advise on one machine from one snapshot.
+def advise(
+    snapshot: Snapshot, machine: Machine, policy: AdvicePolicy | None = None, observed: Observed = NOTHING
+) -> Advice:
+    """Advise on one machine: from one snapshot, and from what else was observed of it.
 
     Where the model does not reproduce what the kernel prints, or the files are of different instants, findings are
     still made but every recommendation is withheld.
     """
+    policy = policy or AdvicePolicy()
     recommendations: list[Recommendation] = []
-    findings: list[Finding] = []
+    findings: list[Finding] = failure_findings(observed.logs)
     for some, more in (
-        advise_min_free_kbytes(snapshot, machine),
-        advise_lowmem_reserve_ratio(snapshot, machine),
-        advise_zone_reclaim_mode(snapshot, machine, workload),
+        advise_min_free_kbytes(snapshot, machine, observed, policy),
+        advise_watermark_scale_factor(snapshot, machine, observed, policy),
+        _ratio(snapshot, machine, observed, policy),
+        advise_zone_reclaim_mode(snapshot, machine, observed, policy),
+        advise_companions(snapshot, machine, observed, policy),
         advise_watermarks(snapshot, machine),
     ):
         recommendations += some
         findings += more
     findings += _exhausted(snapshot, machine)
     findings += _contradicted_files(snapshot, machine)
+    findings += trend_findings(snapshot, machine, observed)
     withheld = _withheld(snapshot, machine)
     if withheld:
         findings.append(Finding("model-misfit", Severity.NOTICE, " ".join(withheld), _misfit_evidence(machine)))
         recommendations = []
+    declined = [recommendation for recommendation in recommendations if is_declined(recommendation, policy.declined)]
+    kept = [recommendation for recommendation in recommendations if recommendation not in declined]
+    silent = {recommendation.cause for recommendation in declined} - {recommendation.cause for recommendation in kept}
     return Advice(
         host=snapshot.host,
         kernel=snapshot.kernel or "unknown",
         defaults=_defaults(snapshot, machine),
-        recommendations=tuple(recommendations),
-        findings=tuple(sorted(findings, key=lambda finding: -_ORDER.index(finding.severity))),
+        recommendations=tuple(kept),
+        findings=tuple(
+            sorted((_silenced(f, silent) for f in findings), key=lambda finding: -_ORDER.index(finding.severity))
+        ),
         withheld=withheld,
         not_judged=_not_judged(snapshot, machine),
+        declined=tuple(recommendation.identifier for recommendation in declined),
     )
+
+
+def _ratio(
+    snapshot: Snapshot, machine: Machine, observed: Observed, policy: AdvicePolicy
+) -> tuple[list[Recommendation], list[Finding]]:
+    """One value for one setting: what failed in the log counts more than what one instant looks like."""
+    from_logs = advise_ratio_from_logs(snapshot, machine, observed, policy)
+    recommendations, findings = advise_lowmem_reserve_ratio(snapshot, machine)
+    if any(recommendation.key == RATIO for recommendation in from_logs):
+        recommendations = []
+    return [*from_logs, *recommendations], findings
+
+
+def is_declined(recommendation: Recommendation, declined: Sequence[str]) -> bool:
+    """Whether an administrator declined this, or the like of it.
+
+    Declined may be a setting ("vm.zone_reclaim_mode"), a setting for one cause ("vm.min_free_kbytes/too-high"), or one
+    proposal ("vm.min_free_kbytes/atomic-reserve-exhausted/98304"): that last one speaks again when the evidence calls
+    for a value that differs from it by more than a proposal must differ from the value in force.
+    """
+    for identifier in declined:
+        if identifier in (
+            recommendation.key,
+            f"{recommendation.key}/{recommendation.cause}",
+            recommendation.identifier,
+        ):
+            return True
+        prefix, _, value = identifier.rpartition("/")
+        mine = recommendation.recommended
+        numbers = value.isdigit() and mine.isdigit() and prefix == f"{recommendation.key}/{recommendation.cause}"
+        if numbers and abs(int(value) - int(mine)) * 100 <= int(value) * AGAINST_PERCENT:
+            return True
+    return False
+
+
+def _silenced(finding: Finding, causes: Container[str]) -> Finding:
+    """What was declined is still told to who asks, but to nobody else."""
+    if finding.cause not in causes:
+        return finding
+    return replace(finding, severity=Severity.INFO, text=f"{finding.text} (The change for it was declined.)")
 
 
 def _not_judged(snapshot: Snapshot, machine: Machine) -> tuple[tuple[str, str], ...]:

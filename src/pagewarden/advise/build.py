@@ -1,10 +1,13 @@
 """What every recommendation to change a setting carries: effect, risk, who set the value, how to keep the change."""
 
+from collections.abc import Sequence
+
 from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.settings import Setting, assigned, settings_of
 from pagewarden.diagnose.types import Evidence
-from pagewarden.kernel.machine import Machine
+from pagewarden.kernel.machine import HUGE_SWITCH, Machine
 from pagewarden.kernel.simulate import Write
 from pagewarden.procfs.types import Snapshot, SysctlAssignment
 
@@ -22,8 +25,17 @@ def recommend_value(
     reason: str,
     against: str,
     evidence: tuple[Evidence, ...],
+    *,
+    steps: tuple[str, ...] = (),
+    worse: str = "",
+    confidence: Level | None = None,
+    failures: Sequence[Failure] = (),
 ) -> Recommendation:
-    """Recommend one value of one setting, with the predicted effect of this change alone."""
+    """Recommend one value of one setting, with the predicted effect of this change alone.
+
+    :param confidence: in the evidence; it is lowered where the model is not certain of the machine.
+    :param failures: the reports it rests on, for their age.
+    """
     effect = predict_effect(snapshot, machine, Write(key, value))
     setting = next((entry for entry in settings_of(snapshot, machine) if entry.key == key), None)
     dangerous = any(warning.startswith("DANGER") for warning in effect.projection.warnings)
@@ -39,11 +51,68 @@ def recommend_value(
         evidence=(*evidence, *by),
         effect=effect,
         risk=Level.HIGH if dangerous else Level.MEDIUM if effect.projection.warnings else Level.LOW,
-        confidence=Level.HIGH if certain else Level.MEDIUM,
+        confidence=least(confidence or Level.HIGH, Level.HIGH if certain else Level.MEDIUM),
         auto=False,
         reference=f"docs/settings/{key.partition('.')[2]}.md",
         keep=_keep(setting, assigned(snapshot, key), key, value),
+        steps=steps,
+        worse=worse,
+        set_by=None if setting is None else setting.set_by,
+        commands=(write_command(key, value),),
+        undo=(write_command(key, current),),
+        evidence_since=min((f.first_at for f in failures if f.first_at is not None), default=None),
+        evidence_latest=max((f.last_at for f in failures if f.last_at is not None), default=None),
     )
+
+
+def recommend_action(
+    word: str,
+    current: str,
+    what: str,
+    cause: str,
+    reason: str,
+    against: str,
+    evidence: tuple[Evidence, ...],
+    *,
+    reference: str,
+    confidence: Level = Level.MEDIUM,
+    commands: tuple[str, ...] = (),
+    steps: tuple[str, ...] = (),
+) -> Recommendation:
+    """Recommend something that is not a setting.
+
+    :param word: after "action:", one of those the contract lists.
+    :param current: what is the case now; `what` is to be done about it.
+    """
+    return Recommendation(
+        key=f"action:{word}",
+        current=current,
+        recommended=what,
+        cause=cause,
+        reason=reason,
+        against=against,
+        evidence=evidence,
+        effect=None,
+        risk=Level.LOW,
+        confidence=confidence,
+        auto=False,
+        reference=reference,
+        steps=steps,
+        commands=commands,
+    )
+
+
+def write_command(key: str, value: str) -> str:
+    """The command that writes a setting."""
+    if key == HUGE_SWITCH:
+        return f"echo {value} > /sys/kernel/mm/transparent_hugepage/enabled"
+    return f'sysctl -w {key}="{value}"' if " " in value else f"sysctl -w {key}={value}"
+
+
+def least(*levels: Level) -> Level:
+    """The lowest of some levels."""
+    order = list(Level)
+    return min(levels, key=order.index)
 
 
 def _keep(setting: Setting | None, entry: SysctlAssignment | None, key: str, value: str) -> str:

@@ -1,20 +1,32 @@
-"""vm.min_free_kbytes from a snapshot alone: below the kernel's own value, or too high for the machine."""
+"""vm.min_free_kbytes: below the kernel's own value, too high for the machine, or too small for bursts in the log."""
 
 from dataclasses import dataclass
 
-from pagewarden.advise.build import AGAINST_PERCENT, recommend_value
-from pagewarden.advise.types import Recommendation
+from pagewarden.advise.build import AGAINST_PERCENT, least, recommend_value
+from pagewarden.advise.burst import Need, needs_of
+from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.observed import NOTHING, Observed
+from pagewarden.advise.policy import AdvicePolicy
+from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_of
 from pagewarden.diagnose.settings import huge_page_arithmetic
-from pagewarden.diagnose.types import Evidence, Finding, Severity
+from pagewarden.diagnose.types import Cause, Evidence, Finding, Severity
 from pagewarden.kernel.defaults import MinFreeDefault, default_min_free
 from pagewarden.kernel.machine import MIN_FREE, Machine
 from pagewarden.kernel.projection import TOO_LOW_PERCENT, usage_of
 from pagewarden.kernel.watermarks import zone_size
-from pagewarden.procfs.types import Snapshot
-from pagewarden.units import human_bytes, pages_to_kb
+from pagewarden.procfs.types import Link, Snapshot
+from pagewarden.units import human_bytes, kb_to_pages, pages_to_kb
 
 PAINFUL_PERCENT = 10
 """From this share of low memory on, reclaim and kills with memory free can be felt."""
+
+_NEED_PAGES = (Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.FRAGMENTED, Cause.RECLAIM_TOO_SLOW, Cause.RESERVED_FOR_OTHERS)
+"""Causes that less free memory makes worse."""
+
+BURST_MS = 100
+"""How long kswapd may take to be woken and to get a processor: what a network can deliver in that time is the most
+that a burst of received packets can plausibly take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +42,11 @@ class _Facts:
         return max(self.lowmem_kb // 20, self.default.effective_kb)
 
 
-def advise_min_free_kbytes(snapshot: Snapshot, machine: Machine) -> tuple[list[Recommendation], list[Finding]]:
-    """Compare the value in force with the kernel's own formulas and with the 5 % the kernel allows khugepaged.
+def advise_min_free_kbytes(
+    snapshot: Snapshot, machine: Machine, observed: Observed = NOTHING, policy: AdvicePolicy | None = None
+) -> tuple[list[Recommendation], list[Finding]]:
+    """Compare the value in force with the kernel's own formulas, with the 5 % the kernel allows khugepaged, and with
+    what callers that could not wait were short of.
 
     Where the setting is not captured, the value that the min marks tell is judged.
     """
@@ -43,11 +58,113 @@ def advise_min_free_kbytes(snapshot: Snapshot, machine: Machine) -> tuple[list[R
         return [], []
     lowmem_kb = pages_to_kb(default.lowmem_pages, machine.page_size)
     facts = _Facts(current, machine.fit.inferred, default, lowmem_kb)
-    if current * 100 < default.lowmem_formula_kb * TOO_LOW_PERCENT:
-        return _too_low(snapshot, machine, facts)
+    need = _need(machine, observed, policy or AdvicePolicy())
+    floor = default.lowmem_formula_kb
     if current > facts.cap_kb and (current - default.effective_kb) * 100 > current * AGAINST_PERCENT:
-        return _too_high(snapshot, machine, facts)
+        return _too_high(snapshot, machine, facts, observed)
+    if current * 100 < floor * TOO_LOW_PERCENT and (need is None or need.value_kb <= floor):
+        return _too_low(snapshot, machine, facts)
+    if need is not None and need.value_kb * 100 > current * (100 + AGAINST_PERCENT):
+        raised, found = _raise(snapshot, machine, facts, need, observed, policy or AdvicePolicy())
+        if current * 100 < floor * TOO_LOW_PERCENT:
+            found += _too_low(snapshot, machine, facts)[1]
+        return raised, found
     return [], _huge_page_cost(machine, facts)
+
+
+def _need(machine: Machine, observed: Observed, policy: AdvicePolicy) -> Need | None:
+    """The most demanding report that a raise within the cap answers; None where there is none, or raising is wrong."""
+    setting = min_free_of(machine)
+    if observed.logs is None or setting is None or not may_raise(machine):
+        return None
+    failures = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
+    needs = needs_of(failures, setting, policy.burst_margin)
+    return next((need for need in needs if need.passed is not None), None)
+
+
+def may_raise(machine: Machine) -> bool:
+    """Where huge pages alone hold a twentieth of low memory (64 KiB pages, above all), more is never the answer."""
+    huge = default_min_free(machine).huge
+    return huge is None or huge.wanted_kb <= huge.cap_kb
+
+
+def _raise(
+    snapshot: Snapshot, machine: Machine, facts: _Facts, need: Need, observed: Observed, policy: AdvicePolicy
+) -> tuple[list[Recommendation], list[Finding]]:
+    passed = need.passed
+    setting = min_free_of(machine)
+    assert passed is not None
+    assert setting is not None
+    assert observed.logs is not None
+    burst = human_bytes(passed.burst_pages * machine.page_size)
+    text = (
+        f"Callers that cannot wait were refused: between its low mark and the refusal {burst} had been taken from "
+        f"{passed.zone} before kswapd caught up. "
+    )
+    if need.full:
+        text += f"{need.value_kb} is the smallest value with which that zone holds {policy.burst_margin:g} such bursts."
+    else:
+        text += (
+            f"{need.value_kb}, the most that is ever recommended here, holds one such burst but not "
+            f"{policy.burst_margin:g}: expect fewer failures, not none."
+        )
+    failures = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
+    count = sum(failure.count for failure in failures)
+    confidence = Level.HIGH if count > 1 and not need.diagnosis.judgement.inferred else Level.MEDIUM
+    against = (
+        "The failures did no harm (a driver that drops a packet and tries again), or the load that caused them is gone."
+    )
+    recommendation = recommend_value(
+        snapshot,
+        machine,
+        MIN_FREE,
+        str(facts.current_kb),
+        str(need.value_kb),
+        Cause.ATOMIC_RESERVE_EXHAUSTED,
+        text,
+        against,
+        (*_evidence(facts), *failure_evidence(failures), *_link_evidence(observed.links)),
+        steps=raise_steps(need, setting, policy.burst_margin),
+        worse="Page cache and programs have that much less; kswapd starts earlier and works longer.",
+        confidence=confidence if need.full else least(confidence, Level.MEDIUM),
+        failures=failures,
+    )
+    return [recommendation], []
+
+
+def raise_steps(need: Need, setting: MinFreeAtReport, margin: float) -> tuple[str, ...]:
+    """The arithmetic of a raise, for somebody who checks it by hand."""
+    passed, replay = need.passed, need.diagnosis.replay
+    if passed is None:
+        return ()
+    zone = next(zone for zone in replay.zones if zone.name == passed.zone)
+    check, dump = zone.check, zone.dump
+    assert check is not None
+    low, free = (kb_to_pages(kb or 0, replay.page_size) for kb in (dump.low_kb, dump.free_kb))
+    times = margin if need.full else 1.0
+    return (
+        f"The report at {need.failure.source.rpartition(':')[0]}:{need.diagnosis.report.line_number}, zone "
+        f"{passed.zone}: low {low}, free {free}, so the burst was {low} - {free} = {low - free} pages.",
+        f"The caller needed {check.required_pages} pages that count and had {check.available_pages} ({check.mark}; "
+        f"reserve {check.reserve_pages}).",
+        f"With another value v the marks are min'(v), low'(v) by the kernel's proportional split of v over "
+        f"{len(setting.zones)} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {low - free}.",
+        f"The smallest v for which the kernel's check passes for free' is {need.value_kb}"
+        + ("." if need.full else f"; with the margin of {margin:g} none within the cap of {setting.cap_kb} does."),
+        f"Cap: the larger of a twentieth of low memory ({setting.lowmem_kb} / 20 = {setting.lowmem_kb // 20}) and the "
+        f"value in force ({setting.value_kb}).",
+    )
+
+
+def _link_evidence(links: tuple[Link, ...] | None) -> tuple[Evidence, ...]:
+    """What the fastest interface can bring in while kswapd is on its way: a bound for plausibility, no evidence."""
+    speeds = [(link.speed_mbit, link) for link in links or () if link.speed_mbit]
+    if not speeds:
+        return ()
+    speed, link = max(speeds, key=lambda entry: entry[0])
+    bound = speed * 1_000_000 // 8 * BURST_MS // 1000
+    what = f"the most that {link.name} ({speed} Mbit/s, MTU {link.mtu_bytes}) can bring in {BURST_MS} ms, bytes"
+    return (Evidence(what, bound, "psutil: line rate; a bound, not evidence"),)
 
 
 def _evidence(facts: _Facts) -> tuple[Evidence, ...]:
@@ -82,7 +199,9 @@ def _too_low(snapshot: Snapshot, machine: Machine, facts: _Facts) -> tuple[list[
     return [recommendation], [Finding(cause, Severity.NOTICE, text, evidence)]
 
 
-def _too_high(snapshot: Snapshot, machine: Machine, facts: _Facts) -> tuple[list[Recommendation], list[Finding]]:
+def _too_high(
+    snapshot: Snapshot, machine: Machine, facts: _Facts, observed: Observed
+) -> tuple[list[Recommendation], list[Finding]]:
     share = 100 * facts.current_kb / facts.lowmem_kb
     text = (
         f"vm.min_free_kbytes is {facts.current_kb}, {share:.1f} % of low memory; the kernel would choose "
@@ -92,6 +211,13 @@ def _too_high(snapshot: Snapshot, machine: Machine, facts: _Facts) -> tuple[list
     )
     evidence = _evidence(facts)
     against = "A value this high answers allocation failures seen earlier: then lower it in steps and watch the log."
+    refused = observed.logs.of(*_NEED_PAGES) if observed.logs is not None else ()
+    if refused:
+        text += (
+            f" Yet requests were refused with it in force ({refused[0].source}), and with less free memory more would "
+            "be: lowering it is left to you."
+        )
+        return [], [Finding("too-high", _severity(snapshot, machine, share), text, evidence)]
     value = str(facts.default.effective_kb)
     recommendation = recommend_value(
         snapshot, machine, MIN_FREE, str(facts.current_kb), value, "too-high", text, against, evidence

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from pagewarden.diagnose.types import Evidence, Finding
@@ -15,16 +16,6 @@ class Level(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
-
-
-class Workload(StrEnum):
-    """What the machine is for, where only its administrator knows."""
-
-    GENERAL = "general"
-    DATABASE = "database"
-    FILESERVER = "fileserver"
-    LATENCY = "latency"
-    NUMA_PARTITIONED = "numa-partitioned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +36,12 @@ class Recommendation:
     :ivar auto: whether it may be applied without a person looking at it first.
     :ivar reference: the page of the setting in the documentation.
     :ivar keep: what to do so that the change outlives a reboot.
+    :ivar steps: the arithmetic, line by line, for somebody who checks it by hand.
+    :ivar worse: what gets worse, beside the memory it costs; empty where nothing does.
+    :ivar set_by: who gave the setting its present value; None where nothing tells.
+    :ivar commands: what to type; `undo` to take it back. Empty for what is not done by a command.
+    :ivar evidence_since: since when the evidence has stood; `evidence_latest` the newest of it. None where nothing
+        tells: one look at a machine does not.
     """
 
     key: str
@@ -60,6 +57,20 @@ class Recommendation:
     auto: bool
     reference: str
     keep: str = ""
+    steps: tuple[str, ...] = ()
+    worse: str = ""
+    set_by: str | None = None
+    commands: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    evidence_since: datetime | None = None
+    evidence_latest: datetime | None = None
+
+    @property
+    def identifier(self) -> str:
+        """A name that stays the same as long as the same is proposed for the same reason."""
+        if self.key.startswith("action:"):
+            return f"{self.key}/{self.cause}"
+        return f"{self.key}/{self.cause}/{self.recommended.replace(' ', ',')}"
 
     @property
     def cost_bytes(self) -> int:
@@ -82,6 +93,7 @@ class Advice:
 
     :ivar withheld: why no recommendation can be made; empty where the model fits the machine.
     :ivar not_judged: settings that could not be judged, each with the reason.
+    :ivar declined: identifiers of recommendations that are not made because the administrator declined them.
     """
 
     host: str | None
@@ -91,6 +103,7 @@ class Advice:
     findings: tuple[Finding, ...]
     withheld: tuple[str, ...]
     not_judged: tuple[tuple[str, str], ...] = ()
+    declined: tuple[str, ...] = ()
 
     @property
     def quiet(self) -> bool:

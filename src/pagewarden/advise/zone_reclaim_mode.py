@@ -1,9 +1,12 @@
-"""vm.zone_reclaim_mode from a snapshot alone: switched on where it cannot help, or by the kernel itself."""
+"""vm.zone_reclaim_mode: on where it cannot help, by the kernel itself, or to no effect; off nearly always."""
 
 from pagewarden.advise.build import recommend_value
-from pagewarden.advise.types import Recommendation, Workload
+from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.observed import NOTHING, Observed
+from pagewarden.advise.policy import AdvicePolicy, Workload
+from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.settings import assigned
-from pagewarden.diagnose.types import Evidence, Finding, Severity
+from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
 from pagewarden.kernel.machine import RECLAIM_MODE, Machine
 from pagewarden.kernel.node_reclaim import LOCAL_DISTANCE, ReclaimMode, decode_mode, switched_on_at_boot
 from pagewarden.procfs.types import Snapshot
@@ -12,13 +15,25 @@ CACHE_WORKLOADS = frozenset({Workload.DATABASE, Workload.FILESERVER})
 """Workloads that live on page cache, which this mode throws away."""
 
 
+FAILED_A_SECOND = 1.0
+"""Reclaims of the local node that gave nothing: from here on they cost more than remote memory would."""
+
+REMOTE_PERCENT = 10
+"""Share of pages taken from another node than the one wanted from which a partitioned workload suffers."""
+
+
 def advise_zone_reclaim_mode(
-    snapshot: Snapshot, machine: Machine, workload: Workload
+    snapshot: Snapshot, machine: Machine, observed: Observed = NOTHING, policy: AdvicePolicy | None = None
 ) -> tuple[list[Recommendation], list[Finding]]:
-    """Judge the mode against the topology and the kernel's age; 0 unless the workload is partitioned by node."""
+    """Judge the mode against the topology, the kernel's age and what was counted; 0 unless the workload is partitioned
+    by node, and 1 only where the administrator says so and the counters agree.
+    """
+    workload = (policy or AdvicePolicy()).workload
     text = machine.sysctls.get(RECLAIM_MODE)
-    if text is None or int(text) == 0:
+    if text is None:
         return [], []
+    if int(text) == 0:
+        return _switched_off(snapshot, machine, observed, workload)
     mode = mode_of(machine, int(text))
     findings = _odd_value(machine, text, mode)
     if not mode.on:
@@ -37,6 +52,17 @@ def advise_zone_reclaim_mode(
         )
         against = "More nodes with memory are plugged in later."
         return _off(snapshot, machine, text, "zone-reclaim-pointless", reason, against, evidence, findings)
+    failed = observed.interval.rate("zone_reclaim_failed") if observed.interval is not None else None
+    if failed is not None and failed >= FAILED_A_SECOND:
+        evidence = (*evidence, Evidence("zone_reclaim_failed a second", round(failed, 1), "/proc/vmstat"))
+        reason = (
+            f"{words}, and {failed:.1f} times a second a node was reclaimed from for nothing: every short node is "
+            "searched before another node's free memory is used."
+        )
+        against = "The workload's parts each fit one node, and the failures come from something else that can go."
+        if workload is Workload.NUMA_PARTITIONED:
+            return [], [*findings, Finding("zone-reclaim-harm", Severity.NOTICE, reason, evidence)]
+        return _off(snapshot, machine, text, "zone-reclaim-harm", reason, against, evidence, findings)
     if workload is Workload.NUMA_PARTITIONED:
         chosen = f"{words}, as suits a workload that is partitioned by node."
         return [], [*findings, Finding("zone-reclaim-harm", Severity.INFO, chosen, evidence)]
@@ -61,6 +87,61 @@ def advise_zone_reclaim_mode(
         "workload is partitioned by node; nothing in this snapshot shows harm."
     )
     return [], [*findings, Finding("zone-reclaim-harm", Severity.INFO, chosen, evidence)]
+
+
+def _switched_off(
+    snapshot: Snapshot, machine: Machine, observed: Observed, workload: Workload
+) -> tuple[list[Recommendation], list[Finding]]:
+    """Off is right for nearly everybody: say why where documents name 1 as a cure, and where 1 is right."""
+    with_memory = [node for node in machine.nodes if any(zone.populated for zone in node.zones)]
+    if len(with_memory) < 2:
+        return [], []
+    remote = _remote_share(observed)
+    if workload is Workload.NUMA_PARTITIONED and remote is not None and remote * 100 >= REMOTE_PERCENT:
+        return _on(snapshot, machine, remote)
+    refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.FRAGMENTED) if observed.logs is not None else ()
+    if not refused:
+        return [], []
+    words = (
+        "vm.zone_reclaim_mode=1 is named as a cure for failures like these by some documents. It makes each node "
+        "reclaim from itself before another node is used, so that more of its memory is free; the price is paid in "
+        "page cache by every file server and database. It is right only where the workload is partitioned by node "
+        "and remote access is measurably costly (--workload numa-partitioned)."
+    )
+    return [], [Finding("zone-reclaim-pointless", Severity.INFO, words, failure_evidence(refused))]
+
+
+def _remote_share(observed: Observed) -> float | None:
+    if observed.interval is None:
+        return None
+    hit, miss = observed.interval.total("numa_hit"), observed.interval.total("numa_miss")
+    return None if hit is None or miss is None or hit + miss == 0 else miss / (hit + miss)
+
+
+def _on(snapshot: Snapshot, machine: Machine, remote: float) -> tuple[list[Recommendation], list[Finding]]:
+    evidence = (
+        Evidence("pages taken from another node than wanted, %", round(100 * remote, 1), "/proc/vmstat: numa_miss"),
+        *_distance_evidence(snapshot),
+    )
+    reason = (
+        f"The workload is partitioned by node (as you say), yet {100 * remote:.0f} % of pages came from another node "
+        "than wanted. With 1, a short node first reclaims unmapped page cache of its own."
+    )
+    text = machine.sysctls[RECLAIM_MODE]
+    recommendation = recommend_value(
+        snapshot,
+        machine,
+        RECLAIM_MODE,
+        text,
+        "4" if machine.rules.sysctl.reclaim_bits_shifted else "1",
+        FindingCause.REMOTE_ALLOCATIONS,
+        reason,
+        "A part of the workload does not fit its node, or files are read that several nodes use: both lose by it.",
+        evidence,
+        worse="Page cache on a short node is dropped although other nodes have free memory; allocation there waits.",
+        confidence=Level.MEDIUM,
+    )
+    return [recommendation], [Finding(FindingCause.REMOTE_ALLOCATIONS, Severity.NOTICE, reason, evidence)]
 
 
 def mode_of(machine: Machine, value: int) -> ReclaimMode:

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pagewarden.advise.policy import AdvicePolicy, Workload
 from pagewarden.errors import ReadError
 from pagewarden.kernel.machine import Machine, machine_of
+from pagewarden.procfs.roots import open_root
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
 
@@ -52,6 +54,23 @@ def read_machine(root: str) -> tuple[Snapshot, Machine]:
         path = "proc/zoneinfo" if root == "/" else f"{root.rstrip('/')}/proc/zoneinfo"
         raise ReadError(path, "not there; without it nothing can be said about the zones", missing=True)
     return snapshot, machine_of(snapshot)
+
+
+def advice_policy(root: str, workload: str | None = None) -> AdvicePolicy:
+    """Take what the administrator decided about advice from the configuration below the root.
+
+    :param workload: what the command line says, which counts more.
+    :raises ConfigError: a file is wrong.
+    """
+    from pagewarden.config.load import read_config
+
+    chosen = read_config(open_root(root)).config.advise
+    return AdvicePolicy(
+        workload=Workload(workload or chosen.workload),
+        burst_margin=chosen.burst_margin,
+        evidence_days=chosen.evidence_days,
+        declined=chosen.declined,
+    )
 
 
 def print_text(parts: Iterable["RenderableType"]) -> None:

@@ -21,6 +21,8 @@ COMMANDS = {
     "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
     "gfp": "decode a GFP mask as a given kernel numbered it",
     "history": "what the service saw over the past days",
+    "report": "a page to look at: what happened over time as pictures, the advice, the zones",
+    "metrics": "numbers for Prometheus: zones, marks, reserves, settings, findings, reports",
     "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
     "daemon": "the service itself: watch this machine, tell the journal what appears, changes and ends",

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from pagewarden.config.check import check_file
 from pagewarden.config.files import config_files
 from pagewarden.config.settings import Config, ConfigError, Entry, Merged, all_settings
 from pagewarden.procfs.reader import Root
@@ -17,16 +16,19 @@ def read_config(root: Root) -> Merged:
     :raises ConfigError: something is wrong with a file, or with what the files say together.
     """
     found: dict[tuple[str, str], _Found] = {}
-    paths = []
-    for file in config_files(root):
-        paths.append(file.path)
-        for section, name, value, number in check_file(file):
-            found[section, name] = (value, file.path, number)
+    files = tuple(config_files(root))
+    if files:
+        # It takes a tenth of a second to load; most machines have no file.
+        from pagewarden.config.check import check_file
+
+        for file in files:
+            for section, name, value, number in check_file(file):
+                found[section, name] = (value, file.path, number)
     entries = []
     for setting in all_settings():
         value, path, line = found.get((setting.section, setting.name), (setting.default, None, None))
         entries.append(Entry(setting, tuple(value) if setting.is_list else value, path, line))
-    merged = Merged(tuple(entries), tuple(paths))
+    merged = Merged(tuple(entries), tuple(file.path for file in files))
     _check_together(merged.config, merged)
     return merged
 

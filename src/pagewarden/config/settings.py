@@ -77,9 +77,9 @@ class Advise:
         30, "How long a failure or a stall counts as evidence.", unit="days", low=1, high=365,
     )  # fmt: skip
     declined: tuple[str, ...] = _setting(
-        (), "Recommendations that you do not want: each is a setting, or a setting and a cause.",
-        pattern=r"[a-z][a-z0-9_.:-]{0,63}(?:/[a-z0-9-]{1,40})?",
-        form="names such as 'vm.zone_reclaim_mode' or 'vm.min_free_kbytes/too-high'",
+        (), "Recommendations that are not wanted: a setting, a setting and a cause, or one proposal with its value.",
+        pattern=r"[a-z][a-z0-9_.:-]{0,63}(?:/[a-z0-9-]{1,40}(?:/[a-z0-9,]{1,80})?)?",
+        form="names such as 'vm.zone_reclaim_mode' or 'vm.min_free_kbytes/too-high/131072'",
     )  # fmt: skip
 
 

@@ -1,22 +1,29 @@
 """The smallest vm.min_free_kbytes with which a refused request would have passed, through the kernel's own split.
 
-The report shows how far the zone had been emptied below its low mark, where kswapd is woken. With a larger setting
-every mark is higher, and the same burst taken from the higher low mark would have ended higher as well:
+The report shows the burst: how far the zone had been emptied below its low mark, where kswapd is woken. With a larger
+setting every mark is higher, and the same burst taken from the higher low mark would have ended higher as well:
 
-    free' = free + (low' - low)
+    burst = low - free,  free' = low' - margin * burst
+
+A zone that still had more than its low mark (a small one, barred by its reserve) was not drawn on: what it has free
+does not grow with the setting.
 
 The request passes if the check says so for free' against the higher marks. The value found is the smallest for which
-that holds in the zone where it was nearest, and is not given where it would be beyond a twentieth of low memory.
+that holds in the zone where it was nearest, and is not given where it would be beyond a twentieth of low memory. The
+margin is 1 for what would have let just this request pass.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from math import ceil
 
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
 from pagewarden.kernel.allocation import Verdict, check_zone
 from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.fit import Fit, Settings, find_fit
+from pagewarden.kernel.machine import SCALE_FACTOR, Machine
 from pagewarden.kernel.min_free import calculate_min_free_kbytes
 from pagewarden.kernel.rules import KernelRules, rules_for
 from pagewarden.kernel.version import KernelVersion
@@ -32,6 +39,7 @@ class MinFreeAtReport:
 
     :ivar value_kb: the setting, inferred from the min marks (within a page for each zone).
     :ivar formula_kb: what the kernel's square-root formula gives for the zones printed.
+    :ivar scale_factor: vm.watermark_scale_factor; None for the kernel's own.
     """
 
     value_kb: int
@@ -40,14 +48,42 @@ class MinFreeAtReport:
     zones: tuple[Zone, ...]
     rules: KernelRules
     page_size: int
+    scale_factor: int | None = None
+
+    @property
+    def cap_kb(self) -> int:
+        """No raise passes this: a twentieth of low memory, as the kernel's own never does, or the value in force."""
+        return max(self.lowmem_kb // 20, self.value_kb)
 
 
 @dataclass(frozen=True, slots=True)
 class WouldHavePassed:
-    """The answer for the zone that was nearest."""
+    """The answer for the zone that was nearest.
+
+    :ivar burst_pages: what had been taken from the zone between its low mark and the refusal.
+    """
 
     value_kb: int
     zone: str
+    burst_pages: int
+
+
+def min_free_of(machine: Machine) -> MinFreeAtReport | None:
+    """The machine as it is now, in place of what a report tells of it; None where the setting is not known."""
+    value = machine.fit.min_free_kbytes
+    lowmem = sum(zone_size(zone, machine.rules.min_free.size) for zone in machine.zones if is_lowmem(zone))
+    if value is None or not lowmem:
+        return None
+    scale = machine.sysctls.get(SCALE_FACTOR)
+    return MinFreeAtReport(
+        value_kb=value,
+        formula_kb=calculate_min_free_kbytes(lowmem, machine.page_size, machine.rules.min_free),
+        lowmem_kb=pages_to_kb(lowmem, machine.page_size),
+        zones=machine.zones,
+        rules=machine.rules,
+        page_size=machine.page_size,
+        scale_factor=None if scale is None else int(scale),
+    )
 
 
 def min_free_at_report(zones: Sequence[ZoneReplay], replay: Replay) -> MinFreeAtReport | None:
@@ -122,49 +158,84 @@ def _zone(printed: _Printed, page_size: int) -> Zone | None:
     )
 
 
-def smallest_passing(replay: Replay, setting: MinFreeAtReport) -> WouldHavePassed | None:
-    """Find the smallest value with which the request would have passed in some zone; None within the cap."""
-    refused = [zone for zone in replay.zones if zone.verdict in (Verdict.BELOW_MARK, Verdict.LOWMEM_RESERVE)]
+def smallest_passing(replay: Replay, setting: MinFreeAtReport, margin: float = 1.0) -> WouldHavePassed | None:
+    """Find the smallest value with which the request would have passed in some zone; None within the cap.
+
+    :param setting: the machine of the report, or (`min_free_of`) the same machine as it is now.
+    :param margin: how many times the burst the reserve must hold.
+    """
+    known = {(zone.node, zone.name) for zone in setting.zones}
+    refused = [
+        zone
+        for zone in replay.zones
+        if zone.verdict in (Verdict.BELOW_MARK, Verdict.LOWMEM_RESERVE) and _key(zone) in known
+    ]
     answers = []
     for zone in refused:
-        value = _smallest_for(zone, replay, setting)
+        value = _smallest_for(zone, replay, setting, margin)
         if value is not None:
-            answers.append(WouldHavePassed(value, zone.name))
+            state = zone_state(zone.dump, replay.page_size, allocation_rules(replay.version or _NEWEST))
+            answers.append(WouldHavePassed(value, zone.name, max(0, state.low_pages - state.free_pages)))
     return min(answers, key=lambda answer: answer.value_kb, default=None)
 
 
-def _smallest_for(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport) -> int | None:
-    highest = max(setting.lowmem_kb // 20, setting.value_kb)
-    if not _passes(zone, replay, setting, highest):
+_NEWEST = KernelVersion("unknown", (7, 2, 0))
+
+
+def _smallest_for(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, margin: float) -> int | None:
+    if not passes_with(zone, replay, setting, setting.cap_kb, margin):
         return None
-    low, high = setting.value_kb, highest
+    low, high = setting.value_kb, setting.cap_kb
     while low < high:
         middle = (low + high) // 2
-        if _passes(zone, replay, setting, middle):
+        if passes_with(zone, replay, setting, middle, margin):
             high = middle
         else:
             low = middle + 1
     return low
 
 
-def _passes(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, value_kb: int) -> bool:
+def passes_with(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, value_kb: int, margin: float = 1.0) -> bool:
+    """Whether the request would have passed in this zone with another value and a burst MARGIN times as large."""
     if zone.check is None or replay.request is None or replay.version is None:
         return False
-    marks = setup_per_zone_wmarks(setting.zones, value_kb, None, setting.rules.watermarks, setting.page_size)
+    marks = setup_per_zone_wmarks(
+        setting.zones, value_kb, setting.scale_factor, setting.rules.watermarks, setting.page_size
+    )
     index = next(i for i, known in enumerate(setting.zones) if (known.node, known.name) == _key(zone))
-    boost = setting.zones[index].boost_pages or 0
-    raised: Marks = marks[index].raised(boost)
     rules = allocation_rules(replay.version)
     state = zone_state(zone.dump, replay.page_size, rules)
-    gained = raised.low_pages - state.low_pages
+    raised: Marks = marks[index].raised(state.boost_pages or 0)
+    burst = max(0, state.low_pages - state.free_pages)
     changed = replace(
         state,
-        free_pages=state.free_pages + gained,
+        free_pages=max(state.free_pages, raised.low_pages - ceil(margin * burst)),
         min_pages=raised.min_pages,
         low_pages=raised.low_pages,
         high_pages=raised.high_pages,
     )
     return check_zone(changed, replay.request, rules, zone.check.reserve_pages).verdict is Verdict.WOULD_PASS
+
+
+def smallest_scale_factor(replay: Replay, setting: MinFreeAtReport, most: int, margin: float = 1.0) -> int | None:
+    """Find the smallest vm.watermark_scale_factor with which the request would have passed; None up to MOST.
+
+    :param setting: the machine as it is now, with the factor in force.
+    """
+    known = {(zone.node, zone.name) for zone in setting.zones}
+    refused = [zone for zone in replay.zones if zone.verdict is Verdict.BELOW_MARK and _key(zone) in known]
+    factors = range(setting.scale_factor or 1, most + 1)
+    found = [
+        factors[index]
+        for zone in refused
+        if (index := bisect_left(factors, True, key=partial(_passes_scaled, zone, replay, setting, margin)))
+        < len(factors)
+    ]
+    return min(found, default=None)
+
+
+def _passes_scaled(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, margin: float, factor: int) -> bool:
+    return passes_with(zone, replay, replace(setting, scale_factor=factor), setting.value_kb, margin)
 
 
 def _key(zone: ZoneReplay) -> tuple[int, str]:

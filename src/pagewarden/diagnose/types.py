@@ -37,6 +37,8 @@ class FindingCause(StrEnum):
     EVIDENCE_OUTDATED = "evidence-outdated"
     MODEL_MISFIT = "model-misfit"
     FOREIGN_SETTING = "foreign-setting"
+    LOW_MARK_NEAR = "low-mark-near"
+    REMOTE_ALLOCATIONS = "remote-allocations"
 
 
 class Cause(StrEnum):

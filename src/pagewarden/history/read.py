@@ -32,6 +32,10 @@ class Reader:
         """Give the findings that were open at the last write."""
         return schema.read_findings(self._database)
 
+    def report_totals(self) -> dict[str, int]:
+        """Give how many of the kernel's reports were ever seen, by cause."""
+        return schema.read_totals(self._database)
+
 
 @contextmanager
 def open_reader(path: str) -> Iterator[Reader]:

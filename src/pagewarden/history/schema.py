@@ -33,6 +33,7 @@ CREATE INDEX event_same ON event (kind, cause, subject, last);
 CREATE TABLE finding (
     identity TEXT PRIMARY KEY, cause TEXT NOT NULL, severity TEXT NOT NULL, text TEXT NOT NULL, since REAL NOT NULL
 );
+CREATE TABLE total (cause TEXT PRIMARY KEY, count INTEGER NOT NULL);
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -121,6 +122,11 @@ def _sample(
 def add_event(database: sqlite3.Connection, event: Event) -> None:
     """Add an event, or count it to the one that it repeats. Texts that are far too long are cut."""
     event = replace(event, text=event.text[:MAX_TEXT], subject=event.subject[:MAX_TEXT])
+    if event.kind is EventKind.REPORT:
+        database.execute(
+            "INSERT INTO total (cause, count) VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            (event.cause, event.count),
+        )
     same = (
         event.kind in MERGED
         and database.execute(
@@ -155,8 +161,13 @@ def read_events(database: sqlite3.Connection, start: float) -> Iterator[Event]:
     for kind, first, last, text, cause, subject, severity, count, details in rows:
         if kind not in set(EventKind):
             raise Damaged(f"an event of a kind that is not known ({kind!r:.40})")
-        words = {name: str(value) for name, value in _mapping(details).items()}
+        words = {_whole(name): _whole(str(value)) for name, value in _mapping(details).items()}
         yield Event(EventKind(kind), first, last, text, cause, subject, severity, count, words)
+
+
+def read_totals(database: sqlite3.Connection) -> dict[str, int]:
+    """Give how many of the kernel's reports were ever seen, by cause. Unlike the events these are never removed."""
+    return dict(database.execute("SELECT cause, count FROM total ORDER BY cause").fetchall())
 
 
 def replace_findings(database: sqlite3.Connection, findings: Iterable[OpenFinding]) -> None:
@@ -183,6 +194,12 @@ def read_state(database: sqlite3.Connection, name: str) -> str | None:
 def write_state(database: sqlite3.Connection, name: str, value: str) -> None:
     """Keep a value by name."""
     database.execute("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)", (name, value))
+
+
+def newest_sample(database: sqlite3.Connection) -> float | None:
+    """Give the time of the newest sample; None where there is none."""
+    row = database.execute("SELECT max(at) FROM sample").fetchone()
+    return None if row[0] is None else float(row[0])
 
 
 def remove_before(database: sqlite3.Connection, end_seconds: float) -> None:
@@ -216,6 +233,11 @@ def used_bytes(database: sqlite3.Connection) -> int:
 
 def _counts(text: str) -> dict[str, int]:
     return {name: value for name, value in _mapping(text).items() if isinstance(value, int)}
+
+
+def _whole(text: str) -> str:
+    # JSON can hold halves of characters, which cannot be printed.
+    return text.encode(errors="replace").decode()
 
 
 def _mapping(text: str) -> dict[str, object]:

@@ -73,6 +73,7 @@ def _probation(entry: dict[str, Any]) -> Probation:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
+    value.encode()  # JSON can hold halves of characters, which cannot be printed
     return value
 
 

@@ -148,6 +148,9 @@ class History:
 
     def _write(self, batch: Batch, now_seconds: float) -> None:
         database = self._database
+        # A clock that jumps ahead must not make everything too old at once.
+        newest = schema.newest_sample(database)
+        until = now_seconds if newest is None else min(now_seconds, newest + _DAY)
         with _transaction(database):
             for sample in batch.samples:
                 schema.add_sample(database, sample)
@@ -158,7 +161,7 @@ class History:
             if batch.cursor is not None:
                 schema.write_state(database, "cursor", batch.cursor)
         if now_seconds - self._pruned_seconds >= PRUNE_SECONDS or now_seconds < self._pruned_seconds:
-            self._prune(now_seconds)
+            self._prune(until)
             self._pruned_seconds = now_seconds
 
     def _prune(self, now_seconds: float) -> None:
@@ -175,8 +178,10 @@ class History:
         name = f"thinned-{bucket_seconds}"
         start = float(schema.read_state(self._database, name) or 0)
         end = end_seconds // bucket_seconds * bucket_seconds
-        if end <= start:
+        if end == start:
             return
+        if end < start:  # the clock was set back; what is thinned already stays as it is
+            start = 0.0
         merged = list(thinned(schema.read_samples(self._database, start, end), bucket_seconds))
         with _transaction(self._database):
             for rows, sample in merged:

@@ -66,19 +66,18 @@ def _room(zone: ZoneSample) -> int:
 
 def _counted_by_slice(parts: Iterable[Iterable[Sample]]) -> list[Mapping[str, int]]:
     """Sum up what the counters gained, by slice; a counter that nobody read is not there."""
-    before: Sample | None = None
+    last: dict[str, dict[str, int]] = {}
     counted: list[Mapping[str, int]] = []
     for part in parts:
         sums: dict[str, int] = {}
         for sample in part:
             values = _values(sample)
-            start = _values(before) if before is not None and before.boot_id == sample.boot_id else None
-            for name, value in values.items():
-                # After a boot the counters begin at 0; before the first reading nobody knows what was when.
-                base = 0 if before is not None and start is None else (start or values).get(name)
-                if base is not None:
-                    sums[name] = sums.get(name, 0) + max(value - base, 0)
-            before = sample
+            # What the first reading of all holds was counted before it; later boots begin at 0.
+            first = values if not last else dict.fromkeys(values, 0)
+            start = last.get(sample.boot_id, first)
+            for name in values.keys() & start.keys():
+                sums[name] = sums.get(name, 0) + max(values[name] - start[name], 0)
+            last[sample.boot_id] = values
         counted.append(sums)
     return counted
 

@@ -16,14 +16,14 @@ def thinned(samples: Iterable[tuple[int, Sample]], bucket_seconds: int) -> Itera
     :param samples: with their row, the oldest first.
     :return: the rows to remove and the sample to put in their place.
     """
-
-    def place(entry: tuple[int, Sample]) -> tuple[int, str]:
-        return int(entry[1].at_seconds // bucket_seconds), entry[1].boot_id
-
-    for _, group in groupby(samples, place):
-        entries = list(group)
-        if len(entries) > 1:
-            yield [row for row, _ in entries], merge([sample for _, sample in entries])
+    for _, bucket in groupby(samples, lambda entry: int(entry[1].at_seconds // bucket_seconds)):
+        # A clock that was set back mixes the readings of two boots.
+        boots: dict[str, list[tuple[int, Sample]]] = {}
+        for row, sample in bucket:
+            boots.setdefault(sample.boot_id, []).append((row, sample))
+        for entries in boots.values():
+            if len(entries) > 1:
+                yield [row for row, _ in entries], merge([sample for _, sample in entries])
 
 
 def merge(samples: Sequence[Sample]) -> Sample:

@@ -99,6 +99,7 @@ class _Assembly:
             assignments=self._assignments(files, cmdline or "", tuple(sysctls)),
             torn=(*self.notes.torn, *self.gathered.torn, *_zones_apart(nodes, free_blocks)),
             absent=self.absent,
+            taken_at=self.notes.when,
         )
 
     def _nodes(self) -> tuple[Node, ...]:

@@ -130,6 +130,15 @@ class SysctlFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface that is up. :ivar speed_mbit: line rate in Mbit/s; None where the driver does not say."""
+
+    name: str
+    speed_mbit: int | None
+    mtu_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class SysctlAssignment:
     """One assignment found in a sysctl.d style file or on the kernel command line.
 
@@ -172,6 +181,7 @@ class Snapshot:
         /etc/sysctl.conf, in the order in which they are applied.
     :ivar absent: path -> reason, for each file that was looked for and could not be used.
     :ivar torn: why the files cannot be of one instant (empty: nothing seen).
+    :ivar taken_at: when a capture of ours was made, as it says (ISO 8601); None for any other root.
     """
 
     source: str
@@ -199,6 +209,7 @@ class Snapshot:
     assignments: tuple[SysctlAssignment, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     torn: tuple[str, ...] = ()
+    taken_at: str | None = None
 
     @property
     def zones(self) -> tuple[Zone, ...]:

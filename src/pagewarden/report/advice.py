@@ -18,8 +18,11 @@ _STYLE = {
 }
 
 
-def render_advice(advice: Advice) -> Iterator[RenderableType]:
-    """Lay out the advice: what to change first, then what was found, then that nothing was where nothing was."""
+def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[RenderableType]:
+    """Lay out the advice: what to change first, then what was found, then that nothing was where nothing was.
+
+    :param steps: with the arithmetic of each recommendation.
+    """
     name = advice.host or "this machine"
     if advice.recommendations:
         count = len(advice.recommendations)
@@ -37,7 +40,7 @@ def render_advice(advice: Advice) -> Iterator[RenderableType]:
     severities = {finding.cause: finding.severity for finding in advice.findings}
     for number, recommendation in enumerate(advice.recommendations, 1):
         yield ""
-        yield from _recommendation(number, recommendation, severities[recommendation.cause])
+        yield from _recommendation(number, recommendation, severities[recommendation.cause], steps=steps)
     explained = {recommendation.cause for recommendation in advice.recommendations}
     others = [finding for finding in advice.findings if finding.cause not in explained]
     if others:
@@ -45,16 +48,24 @@ def render_advice(advice: Advice) -> Iterator[RenderableType]:
         yield Text("Also seen", style="bold")
     for finding in others:
         yield _finding(finding)
+    for identifier in advice.declined:
+        yield Text(f"Declined by you, and not repeated: {identifier}", style="dim")
 
 
-def _recommendation(number: int, recommendation: Recommendation, severity: Severity) -> Iterator[RenderableType]:
+def _recommendation(
+    number: int, recommendation: Recommendation, severity: Severity, *, steps: bool
+) -> Iterator[RenderableType]:
     title = Text(
         f"{number}. {recommendation.key}: {recommendation.current} -> {recommendation.recommended}", style="bold"
     )
     yield title + Text(f"  {severity.value}: {recommendation.cause}", style=_STYLE[severity])
     parts: list[RenderableType] = [Text(recommendation.reason), ""]
     parts += [_evidence(entry) for entry in recommendation.evidence]
+    if steps and recommendation.steps:
+        parts += ["", Text("The arithmetic:")]
+        parts += [Text(f"{index}. {step}") for index, step in enumerate(recommendation.steps, 1)]
     parts += ["", Text(f"Wrong if: {recommendation.against}")]
+    parts += [Text(f"Worse:    {recommendation.worse}")] if recommendation.worse else []
     parts += [Text(f"Risk {recommendation.risk}, confidence {recommendation.confidence}."), ""]
     if recommendation.effect is not None:
         parts += [*render_effect(recommendation.effect.simulation, recommendation.effect.projection), ""]
@@ -63,18 +74,14 @@ def _recommendation(number: int, recommendation: Recommendation, severity: Sever
 
 
 def _commands(recommendation: Recommendation) -> list[RenderableType]:
-    if recommendation.key.startswith("action:"):
-        return [Text(f"More: {recommendation.reference}")]
-    return [
-        Text(f"Try:   sysctl -w {recommendation.key}={_quoted(recommendation.recommended)}"),
-        Text(f"Undo:  sysctl -w {recommendation.key}={_quoted(recommendation.current)}"),
-        Text(f"Keep:  {recommendation.keep}"),
-        Text(f"More:  {recommendation.reference}"),
+    rows = [
+        *(("Try:", command) for command in recommendation.commands),
+        *(("Undo:", command) for command in recommendation.undo),
+        ("Keep:", recommendation.keep),
+        ("More:", recommendation.reference),
+        ("Name:", recommendation.identifier),
     ]
-
-
-def _quoted(value: str) -> str:
-    return f'"{value}"' if " " in value else value
+    return [Text(f"{label:6} {text}") for label, text in rows if text]
 
 
 def _evidence(entry: Evidence) -> RenderableType:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from pagewarden.report.console import console
 
@@ -18,3 +18,15 @@ def reading(name: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, size: progress.update(task, completed=done, total=size)
+
+
+@contextmanager
+def waiting(name: str, seconds: float) -> Iterator[Callable[[float], None]]:
+    """Show how much of a span of time has passed; gone when it is over.
+
+    :return: a function to call with the seconds that have passed.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=seconds)
+        yield lambda done: progress.update(task, completed=min(done, seconds))

@@ -216,6 +216,12 @@ class AdviceRecommendation(Document):
     reference: str
     against: str = Field(description="what would make this wrong")
     keep: str = Field(description="what to do so that the change outlives a reboot")
+    identifier: str = Field(description="stays the same as long as the same is proposed for the same reason")
+    set_by: str | None = Field(description="who gave the setting its present value")
+    steps: list[str] = Field(description="the arithmetic, line by line")
+    worse: str | None = Field(description="what gets worse, beside the memory it costs")
+    commands: list[str] = Field(description="what to type; empty for what is not done by a command")
+    undo: list[str] = Field(description="what to type to take it back")
 
 
 class AdviceFinding(Document):
@@ -238,6 +244,7 @@ class AdviceDocument(Document):
     findings: list[AdviceFinding]
     withheld: list[str] = Field(description="why nothing can be recommended; empty where the model fits")
     not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
+    declined: list[str] = Field(description="identifiers of what is not recommended because it was declined")
 
 
 def status_document(
@@ -407,6 +414,7 @@ def advice_document(advice: Advice) -> AdviceDocument:
         findings=[_finding(finding) for finding in advice.findings],
         withheld=list(advice.withheld),
         not_judged=dict(advice.not_judged),
+        declined=list(advice.declined),
     )
 
 
@@ -434,6 +442,12 @@ def _recommendation(recommendation: Recommendation) -> AdviceRecommendation:
         reference=recommendation.reference,
         against=recommendation.against,
         keep=recommendation.keep,
+        identifier=recommendation.identifier,
+        set_by=recommendation.set_by,
+        steps=list(recommendation.steps),
+        worse=recommendation.worse or None,
+        commands=list(recommendation.commands),
+        undo=list(recommendation.undo),
     )
 
 

@@ -7,7 +7,8 @@ from tests import oracle
 from tests.machines import GIB, snapshot, zone
 
 from pagewarden.advise.advice import advise
-from pagewarden.advise.types import Advice, Recommendation, Workload
+from pagewarden.advise.policy import AdvicePolicy, Workload
+from pagewarden.advise.types import Advice, Recommendation
 from pagewarden.diagnose.types import Finding, Severity
 from pagewarden.kernel.machine import machine_of
 from pagewarden.procfs.types import Snapshot, SysctlAssignment, Zone
@@ -78,7 +79,7 @@ def box(
 
 
 def advice_on(found: Snapshot, workload: Workload = Workload.GENERAL) -> Advice:
-    return advise(found, machine_of(found), workload)
+    return advise(found, machine_of(found), AdvicePolicy(workload))
 
 
 def causes(advice: Advice) -> list[str]:

@@ -3,26 +3,29 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import PROJECT, MakeRoot
+from tests.conftest import DATA, PROJECT, MakeRoot
 from tests.nobody import as_nobody
 
-from pagewarden.advise.types import Level, Workload
+from pagewarden.advise.policy import LEAST_MARGIN, MOST_MARGIN, AdvicePolicy, Workload
+from pagewarden.advise.types import Level
+from pagewarden.cli.common import advice_policy
 from pagewarden.cli.main import main
 from pagewarden.config.check import check_file
 from pagewarden.config.documents import reference_page, shipped_file
 from pagewarden.config.files import ConfigFile
 from pagewarden.config.load import read_config
-from pagewarden.config.resident import load_config
-from pagewarden.config.settings import Config, ConfigError, Merged, all_settings
+from pagewarden.config.settings import Config, ConfigError, Merged, all_settings, config_of
 from pagewarden.config.statements import line_numbers
 from pagewarden.procfs.roots import open_root
 
@@ -58,6 +61,7 @@ WRONG = [
     ("[advise]\nworkload = 'databse'", 'expected one of "general", "database"'),
     ("[advise]\ndeclined = 'vm.zone_reclaim_mode'", "expected a list of names"),
     ("[advise]\ndeclined = [\n 'vm.zone_reclaim_mode',\n 5]", ":2: advise.declined: expected a list of names"),
+    ("[advise]\ndeclined = ['vm.x/y/1/2']", "expected a list of names"),
     ("[advise]\ndeclined = ['a b']", "expected a list of names"),
     ("[apply]\nkeys = ['vm.swappiness']", ":2: apply.keys: expected a list of"),
     ("[apply]\nkeys = {}", "found a table"),
@@ -196,15 +200,32 @@ def test_the_text_is_toml_with_the_same_values(make_root: MakeRoot, capsys: pyte
     assert {f"{section}.{name}" for section in values for name in values[section]} == {s.key for s in all_settings()}
 
 
-def test_the_service_gets_the_same_values_without_the_checker(make_root: MakeRoot) -> None:
-    root = make_root({ETC: "[advise]\nburst_margin = 3\ndeclined = ['vm.zone_reclaim_mode']\n"})
-    assert load_config(str(root)) == read(root).config
-    assert load_config(str(root)).advise.burst_margin == 3.0
-    with pytest.raises(ConfigError, match=r"pagewarden\.toml:1: unknown key"):
-        load_config(str(make_root({ETC: "x = 1"})))
-    code = "import sys, pagewarden.config.resident; print('pydantic' in sys.modules, 'tomllib' in sys.modules)"
+def test_the_values_need_no_checker() -> None:
+    code = "import sys, pagewarden.config.settings; print(sys.modules.keys() & {'pydantic', 'tomllib', 'json', 're'})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False False\n"
+    assert done.stdout == "{'re'}\n", "re comes with dataclasses"
+    values = [("advise", "declined", ["a"]), ("advise", "burst_margin", 3.0)]
+    config = config_of({(section, name): value for section, name, value in values})
+    assert config.advise == replace(Config().advise, declined=("a",), burst_margin=3.0)
+
+
+def test_advise_follows_the_configuration(make_root: MakeRoot, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_root({})
+    shutil.copytree(DATA / "machines" / "db1-16g", root, dirs_exist_ok=True)
+
+    def advised(*more: str) -> dict[str, Any]:
+        assert main(["advise", "--root", str(root), "--format", "json", *more]) == 0
+        return dict(json.loads(capsys.readouterr().out))
+
+    assert [entry["key"] for entry in advised()["recommendations"]] == ["vm.min_free_kbytes"]
+    make_root({ETC: "advise.declined = ['vm.min_free_kbytes/below-kernel-default/16208']"})
+    assert advised()["recommendations"] == []
+    make_root({ETC: "advise.workload = 'nonsense'"})
+    assert main(["advise", "--root", str(root)]) == 78
+    assert "pagewarden.toml:1: advise.workload: expected one of" in capsys.readouterr().err
+    make_root({ETC: "advise.workload = 'database'"})
+    assert advice_policy(str(root)).workload == "database"
+    assert advice_policy(str(root), "latency").workload == "latency"
 
 
 def test_json(make_root: MakeRoot, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,6 +257,9 @@ def test_words_are_those_of_advise() -> None:
     rules = {setting.key: setting.rule for setting in all_settings()}
     assert rules["advise.workload"].choices == tuple(Workload)
     assert rules["apply.max_risk"].choices == rules["apply.min_confidence"].choices == tuple(Level)
+    margin = rules["advise.burst_margin"]
+    assert (margin.low, margin.high) == (LEAST_MARGIN, MOST_MARGIN)
+    assert asdict(AdvicePolicy()) == asdict(Config().advise)
     assert [entry.name for entry in fields(Config)] == ["service", "advise", "apply", "history", "metrics"]
 
 
@@ -278,22 +302,3 @@ def test_nothing_but_our_error_comes_out(text: str) -> None:
         message = str(error)
     assert message.startswith("x.toml:")
     assert "\n" not in message
-
-
-def test_a_child_that_hangs_or_cannot_start_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    slow = tmp_path / "slow"
-    slow.write_text("#!/bin/sh\nsleep 60\n")
-    slow.chmod(0o755)
-    monkeypatch.setattr("pagewarden.config.resident._TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setattr(sys, "executable", str(slow))
-    with pytest.raises(ConfigError, match="no answer within"):
-        load_config()
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
-    with pytest.raises(ConfigError, match="none: No such file"):
-        load_config()
-    quiet = tmp_path / "quiet"
-    quiet.write_text("#!/bin/sh\nkill -9 $$\n")
-    quiet.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(quiet))
-    with pytest.raises(ConfigError, match="ended with -9"):
-        load_config()

@@ -9,7 +9,7 @@ from bench.made_reports import ERAS, Era, make_report
 from tests.unit.diagnose.reports import failure, modern, recent, zone
 
 from pagewarden.diagnose.explain import diagnose
-from pagewarden.diagnose.min_free import _passes, min_free_at_report, printed_zones, smallest_passing
+from pagewarden.diagnose.min_free import min_free_at_report, passes_with, printed_zones, smallest_passing
 from pagewarden.diagnose.replay import Replay, replay
 from pagewarden.klog.sources import reports_in
 from pagewarden.klog.types import Report, ZoneDump
@@ -114,5 +114,5 @@ def test_made_reports_pass_with_the_value_and_not_with_one_less(era: Era) -> Non
         if setting is None or found is None or found.value_kb == setting.value_kb:
             continue
         (where,) = (each for each in replayed.zones if each.name == found.zone)
-        assert _passes(where, replayed, setting, found.value_kb)
-        assert not _passes(where, replayed, setting, found.value_kb - 1)
+        assert passes_with(where, replayed, setting, found.value_kb)
+        assert not passes_with(where, replayed, setting, found.value_kb - 1)

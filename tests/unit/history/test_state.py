@@ -63,7 +63,7 @@ WRONG: list[Any] = [
     b"", b"{}", b"[]", b"null", b"\xff", b'{"schema":1}', b"[" * 100_000, b'{"schema":"pagewarden.state/1"}',
     {"pid": "1"}, {"pid": True}, {"pid": -1}, {"since_seconds": 1e400}, {"since_seconds": -1}, {"version": None},
     {"findings": [1]}, {"findings": {}} | {"plan": [5]}, {"plan": None}, {"probation": [{}]},
-    {"schema": "pagewarden.state/2"},
+    {"schema": "pagewarden.state/2"}, {"version": "\ud800"},
     {"next_poll_seconds": 253_402_300_800}, {"degraded": 7},
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.nobody import as_nobody
+from tests.nobody import NOBODY, as_nobody
 from tests.unit.history.values import NOW, report, sample
 
 from pagewarden.errors import PermissionDenied, ReadError
@@ -84,6 +84,7 @@ def test_repeats_are_counted_and_changes_are_not(path: str) -> None:
             (event.kind, event.cause, event.count, event.first_seconds, event.last_seconds)
             for event in reader.events(0)
         ]
+        assert reader.report_totals() == {"fragmented": 726, "memory-exhausted": 1}
     assert sorted(found, key=str) == sorted(
         [
             (EventKind.REPORT, "fragmented", 725, NOW, NOW + 7200),
@@ -175,6 +176,20 @@ def test_read_by_another_user_while_the_service_is_stopped(path: str) -> None:
     with as_nobody(Path(path).parent), open_reader(path) as reader:
         assert len(list(reader.samples(0))) == 1
     assert [entry.name for entry in Path(path).parent.iterdir()] == ["history.db"]
+
+
+def test_root_leaves_nothing_that_the_service_cannot_write(path: str) -> None:
+    if os.geteuid() != 0:
+        return  # only root can read what belongs to another
+    with as_nobody(Path(path).parent, owner=True):
+        write_some(path)
+    with open_reader(path) as reader:
+        assert reader.findings() == (FINDING,)
+    assert {entry.stat().st_uid for entry in Path(path).parent.iterdir()} == {NOBODY}
+    with as_nobody(Path(path).parent):
+        history = opened(path)
+        history.write(Batch(cursor="after"), NOW)
+        history.close()
 
 
 def test_read_after_a_crash_by_another_user(path: str) -> None:
@@ -293,6 +308,25 @@ def test_age(path: str) -> None:
     with open_reader(path) as reader:
         assert [entry.at_seconds for entry in reader.samples(0)] == [NOW + 9.9 * 86_400, later]
         assert list(reader.events(0)) == []
+
+
+def test_a_clock_that_jumps_takes_nothing_away(path: str) -> None:
+    history = opened(path)
+    history.write(Batch((sample(NOW),), (report(NOW),)), NOW)
+    ahead = NOW + 80 * 365 * 86_400
+    history.write(Batch((sample(ahead),)), ahead)
+    for minute in range(600):
+        at = NOW + 60 + minute * 10
+        history.write(Batch((sample(at),)), at)
+    later = NOW + 4 * 3600
+    history.write(Batch((sample(later),)), later)
+    history.close()
+    with open_reader(path) as reader:
+        kept = [entry.at_seconds for entry in reader.samples(0)]
+        assert list(reader.events(0)) == [report(NOW)]
+    assert kept[0] == NOW
+    assert kept[-2:] == [later, ahead]
+    assert len(kept) < 150, "thinned after the clock was set back"
 
 
 WRITER = """

@@ -25,7 +25,7 @@ def samples_of(steps: list[tuple[float, int, int, str]]) -> list[Sample]:
     at, boot, stalls = NOW, 0, 0
     made = []
     for seconds, free, more, reboot in steps:
-        at += seconds
+        at += seconds + (1.0 if reboot else 0.0)
         boot, stalls = (boot + 1, 0) if reboot else (boot, stalls)
         stalls += more
         made.append(sample(at, free, f"b{boot}", stalls))
@@ -125,3 +125,10 @@ def test_nothing_to_sum_up() -> None:
     summed = overview([], NOW, NOW + 1, 4)
     assert (summed.reading_count, summed.zones, summed.last_seconds) == (0, (), None)
     assert len(summed.slices) == 4
+
+
+def test_a_clock_set_back_counts_nothing_twice() -> None:
+    mixed = [sample(NOW + n, 5000, f"b{n % 2}", 1000 + n) for n in range(10)]
+    summed = overview(mixed, NOW, NOW + 10, 1)
+    assert summed.total("allocstall") == (1001 + 8) + 8
+    assert len(thin(mixed, 600)) == 2

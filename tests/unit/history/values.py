@@ -2,7 +2,7 @@
 
 from pagewarden.history.types import Event, EventKind, Sample, ZoneSample
 
-NOW = 1_795_650_000.0
+NOW = 1_750_000_000.0
 
 
 def zone(free: int = 5000, name: str = "Normal", node: int = 0) -> ZoneSample:

@@ -1,0 +1,45 @@
+"""The reserve that failures in the log call for: the smallest value that would have held the bursts seen."""
+
+from dataclasses import dataclass
+
+from pagewarden.diagnose.diagnosis import Diagnosis
+from pagewarden.diagnose.log_evidence import Failure
+from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed, smallest_passing
+
+PERFECT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one report calls for.
+
+    :ivar value_kb: the smallest vm.min_free_kbytes that holds the margin, or the cap where that is beyond it.
+    :ivar passed: the smallest with which just this request would have passed; None where no value within the cap does.
+    :ivar full: the margin is held.
+    """
+
+    failure: Failure
+    diagnosis: Diagnosis
+    value_kb: int
+    passed: WouldHavePassed | None
+    full: bool
+
+
+def needs_of(failures: tuple[Failure, ...], setting: MinFreeAtReport, margin: float) -> list[Need]:
+    """What each report calls for, the most demanding first; those that no value helps come last.
+
+    :param setting: the machine as it is now.
+    :param margin: how many times each burst the reserve must hold.
+    """
+    needs = [_need(failure, diagnosis, setting, margin) for failure in failures for diagnosis in failure.replayed]
+    return sorted(needs, key=lambda need: (need.passed is None, -need.value_kb))
+
+
+def _need(failure: Failure, diagnosis: Diagnosis, setting: MinFreeAtReport, margin: float) -> Need:
+    passed = smallest_passing(diagnosis.replay, setting, PERFECT)
+    if passed is None:
+        return Need(failure, diagnosis, setting.cap_kb, None, False)
+    held = smallest_passing(diagnosis.replay, setting, margin)
+    if held is None:
+        return Need(failure, diagnosis, setting.cap_kb, passed, False)
+    return Need(failure, diagnosis, held.value_kb, held, True)

@@ -1,0 +1,315 @@
+"""What cures a cause where none of the marks does: compaction, boost, caches, drivers, the kernel itself, the load."""
+
+from collections.abc import Sequence
+
+from pagewarden.advise.build import recommend_action, recommend_value
+from pagewarden.advise.burst import needs_of
+from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.min_free_kbytes import may_raise
+from pagewarden.advise.observed import NOTHING, Observed
+from pagewarden.advise.policy import AdvicePolicy
+from pagewarden.advise.stalls import stalls_of
+from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.callers import Work
+from pagewarden.diagnose.log_evidence import Failure
+from pagewarden.diagnose.min_free import min_free_of
+from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
+from pagewarden.kernel.machine import Machine
+from pagewarden.kernel.projection import usage_of
+from pagewarden.kernel.watermarks import zone_size
+from pagewarden.procfs.types import Snapshot
+from pagewarden.units import human_bytes
+
+BOOST, PROACTIVENESS, CACHE_PRESSURE = (
+    "vm.watermark_boost_factor",
+    "vm.compaction_proactiveness",
+    "vm.vfs_cache_pressure",
+)
+BOOST_DEFAULT, PROACTIVENESS_DEFAULT, CACHE_PRESSURE_DEFAULT = 15000, 20, 100
+
+SLAB_PERCENT = 25
+"""Dentries and inodes that hold this share of memory, and more than the page cache does, are far above what is used."""
+
+_FRAGMENTED_PAGE = "docs/settings/compaction_proactiveness.md"
+
+
+def advise_companions(
+    snapshot: Snapshot, machine: Machine, observed: Observed = NOTHING, policy: AdvicePolicy | None = None
+) -> tuple[list[Recommendation], list[Finding]]:
+    """Look for causes whose cure is not a mark, and name that cure where this kernel has it."""
+    logs = observed.logs
+    recommendations: list[Recommendation] = []
+    if logs is not None:
+        recommendations += _kernel_fixes(logs.failures)
+        recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED))
+        recommendations += _bursts_beyond_any_reserve(machine, logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED), policy)
+        recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
+        recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED))
+        recommendations += _group_limits(logs.of(Cause.MEMCG_LIMIT))
+        recommendations += _addresses(logs.of(Cause.ADDRESS_SPACE))
+    more, findings = _slab(snapshot, machine, observed)
+    return recommendations + more, findings
+
+
+def _kernel_fixes(failures: Sequence[Failure]) -> list[Recommendation]:
+    fixed = [failure for failure in failures if failure.example.fixes]
+    if not fixed:
+        return []
+    fix = fixed[0].example.fixes[0]
+    return [
+        recommend_action(
+            "kernel-upgrade",
+            fixed[0].example.report.release or "the kernel of these reports",
+            "a kernel with the change named",
+            fixed[0].cause,
+            f"{fix.text} {fix.stopgap or ''}".strip(),
+            "The failures have another cause as well; look again after the update.",
+            failure_evidence(fixed),
+            reference="docs/reading-explain.md",
+        )
+    ]
+
+
+def _fragmented(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure]) -> list[Recommendation]:
+    if not failures:
+        return []
+    evidence = failure_evidence(failures)
+    found = []
+    received = [f for f in failures if f.example.caller.work is Work.NETWORK_RECEIVE and f.example.report.order]
+    if received:
+        found.append(_smaller_frames(received))
+    found += _restored(snapshot, machine, BOOST, BOOST_DEFAULT, _BOOST_REASON, evidence)
+    found += _restored(snapshot, machine, PROACTIVENESS, PROACTIVENESS_DEFAULT, _PROACTIVE_REASON, evidence)
+    if not received and (machine.version is None or machine.version.at_least(2, 6, 35)):
+        order = max(f.example.report.order or 0 for f in failures)
+        found.append(
+            recommend_action(
+                "compact-memory",
+                f"no free block of order {order} when it was wanted" if order else "no free block when it was wanted",
+                "write 1 to /proc/sys/vm/compact_memory before the work that needs large blocks",
+                Cause.FRAGMENTED,
+                "Pages enough were free, but not in one piece. More free pages (vm.min_free_kbytes) help only as far "
+                "as more of them happen to be neighbours; moving pages together makes blocks now, for a while.",
+                "The same request fails again soon after: then whoever asks for so large a piece is to be changed.",
+                evidence,
+                reference=_FRAGMENTED_PAGE,
+                commands=("sysctl -w vm.compact_memory=1",),
+            )
+        )
+    return found
+
+
+_BOOST_REASON = (
+    "the kernel reclaims a little more when a request had to break up another kind's page block, which keeps blocks "
+    "whole; it is switched off here"
+)
+_PROACTIVE_REASON = (
+    "the kernel compacts memory in the background before large blocks are wanted; it is set below its own value here"
+)
+
+
+def _restored(
+    snapshot: Snapshot, machine: Machine, key: str, default: int, what: str, evidence: tuple[Evidence, ...]
+) -> list[Recommendation]:
+    """A setting that somebody turned down, although it answers just what fails."""
+    current = machine.sysctls.get(key)
+    vendor = machine.version is not None and machine.version.vendor is not None
+    if current is None or int(current) >= default or (key == BOOST and int(current) > 0) or vendor:
+        return []
+    reason = f"Requests for several pages failed for want of a block. With {key}={default}, the kernel's own, {what}."
+    against = "It was turned down because of the processor time it took, and that still holds."
+    worse = "Some processor time for compaction or reclaim in the background."
+    return [
+        recommend_value(
+            snapshot,
+            machine,
+            key,
+            current,
+            str(default),
+            Cause.FRAGMENTED,
+            reason,
+            against,
+            evidence,
+            worse=worse,
+            confidence=Level.MEDIUM,
+        )
+    ]
+
+
+def _smaller_frames(failures: Sequence[Failure]) -> Recommendation:
+    failure = failures[0]
+    order, driver = failure.example.report.order or 0, failure.example.caller.driver
+    name = f" of {driver}" if driver else ""
+    return recommend_action(
+        "mtu",
+        f"receive buffers of {1 << order} contiguous pages",
+        f"an MTU (or driver option) with which a receive buffer{name} fits one page",
+        Cause.FRAGMENTED,
+        f"The network driver asks for {1 << order} contiguous pages for each frame, in a context that can neither wait "
+        "nor compact. Frames that fit a page need no such piece; vm.min_free_kbytes helps little, as pages enough were "
+        "free.",
+        "The large frames are needed: then a driver that receives into single pages is the cure.",
+        failure_evidence(failures),
+        reference="docs/reading-explain.md",
+    )
+
+
+def _bursts_beyond_any_reserve(
+    machine: Machine, failures: Sequence[Failure], policy: AdvicePolicy | None
+) -> list[Recommendation]:
+    """Bursts that no reserve within bounds would have held, or a machine on which none may be raised."""
+    setting = min_free_of(machine)
+    if not failures or setting is None:
+        return []
+    needs = needs_of(tuple(failures), setting, (policy or AdvicePolicy()).burst_margin)
+    beyond = [need for need in needs if need.passed is None or not need.full]
+    if not beyond and may_raise(machine):
+        return []
+    asked = [need.failure for need in beyond] or list(failures)
+    receiving = [failure for failure in asked if failure.example.caller.work is Work.NETWORK_RECEIVE]
+    driver = receiving[0].example.caller.driver if receiving else None
+    limit = f"No vm.min_free_kbytes up to {setting.cap_kb} holds these bursts with the margin wanted."
+    if not may_raise(machine):
+        limit = "Huge pages hold a twentieth of low memory here already, so vm.min_free_kbytes is not raised further."
+    unique = tuple({failure.source: failure for failure in asked}.values())
+    if receiving:
+        return [
+            recommend_action(
+                "driver-ring",
+                "bursts larger than any reserve",
+                f"a smaller receive ring{f' of {driver}' if driver else ''} (ethtool -g, -G)",
+                Cause.ATOMIC_RESERVE_EXHAUSTED,
+                f"{limit} A smaller ring makes the driver ask for less at once.",
+                "The ring is needed to survive bursts of the network itself: then packets are dropped there instead.",
+                failure_evidence(unique),
+                reference="docs/settings/min_free_kbytes.md",
+            )
+        ]
+    return [
+        recommend_action(
+            "reduce-load",
+            "bursts larger than any reserve",
+            "less memory wanted at once by the caller named, or more memory in the machine",
+            Cause.ATOMIC_RESERVE_EXHAUSTED,
+            limit,
+            "The burst was an exception that does not come again.",
+            failure_evidence(unique),
+            reference="docs/settings/min_free_kbytes.md",
+        )
+    ]
+
+
+def _set_aside(failures: Sequence[Failure]) -> list[Recommendation]:
+    """What was free belonged to CMA, which only movable requests may use."""
+    cma = [f for f in failures if any(zone.dump.free_cma_kb for zone in f.example.replay.zones)]
+    if not cma:
+        return []
+    free = sum(zone.dump.free_cma_kb or 0 for zone in cma[0].example.replay.zones)
+    return [
+        recommend_action(
+            "reduce-load",
+            f"{human_bytes(free * 1024)} free, but in the CMA area",
+            "a smaller CMA area (cma= on the kernel command line, or the device tree)",
+            Cause.RESERVED_FOR_OTHERS,
+            "What was free lay in the CMA area, from which only requests for movable memory are served. No vm.* "
+            "setting opens it to others: a smaller area returns its pages to all.",
+            "The devices that the area is for need all of it at times.",
+            failure_evidence(cma),
+            reference="docs/reading-explain.md",
+        )
+    ]
+
+
+def _exhausted(failures: Sequence[Failure]) -> list[Recommendation]:
+    if not failures:
+        return []
+    return [
+        recommend_action(
+            "reduce-load",
+            "nothing left to reclaim",
+            "use less memory, or add some (a limit for what grows, swap for what is idle)",
+            Cause.MEMORY_EXHAUSTED,
+            "Next to nothing could be reclaimed when these requests were refused. No reserve makes memory: raising "
+            "vm.min_free_kbytes would take more of what is already too little.",
+            "One program leaked and is gone: then nothing needs to change.",
+            failure_evidence(failures),
+            reference="docs/reading-explain.md",
+        )
+    ]
+
+
+def _group_limits(failures: Sequence[Failure]) -> list[Recommendation]:
+    if not failures:
+        return []
+    memcg = failures[0].example.report.memcg
+    group = memcg.limited if memcg is not None and memcg.limited else "the group"
+    return [
+        recommend_action(
+            "reduce-load",
+            f"the memory limit of {group} reached",
+            f"raise the limit of {group}, or use less in it",
+            Cause.MEMCG_LIMIT,
+            "The limit of a control group was reached, not the machine's memory. No vm.* setting is involved: marks "
+            "and reserves do not apply to a group's limit.",
+            "The limit is meant to kill what grows beyond it: then it did its work.",
+            failure_evidence(failures),
+            reference="docs/reading-explain.md",
+            confidence=Level.HIGH,
+        )
+    ]
+
+
+def _addresses(failures: Sequence[Failure]) -> list[Recommendation]:
+    if not failures:
+        return []
+    return [
+        recommend_action(
+            "kernel-upgrade",
+            "no addresses left for kernel mappings",
+            "vmalloc=SIZE on the kernel command line, or a 64-bit kernel",
+            Cause.ADDRESS_SPACE,
+            "The kernel ran out of addresses to map memory at, not of memory. No vm.* setting is involved.",
+            "One driver leaks mappings (see /proc/vmallocinfo): then that is the cure.",
+            failure_evidence(failures),
+            reference="docs/reading-explain.md",
+        )
+    ]
+
+
+def _slab(snapshot: Snapshot, machine: Machine, observed: Observed) -> tuple[list[Recommendation], list[Finding]]:
+    """Dentries and inodes that crowd out everything else; worth a change only where somebody suffers."""
+    usage = usage_of(snapshot, machine)
+    total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
+    if usage is None or usage.slab_pages * 100 < total * SLAB_PERCENT or usage.slab_pages <= usage.cache_pages:
+        return [], []
+    slab, cache = (human_bytes(pages * machine.page_size) for pages in (usage.slab_pages, usage.cache_pages))
+    text = (
+        f"Reclaimable slab (dentries and inodes, mostly) holds {slab}, {100 * usage.slab_pages / total:.0f} % of "
+        f"memory; the page cache {cache}."
+    )
+    evidence = (
+        Evidence("reclaimable slab, pages", usage.slab_pages, "/proc/vmstat or /proc/meminfo"),
+        Evidence("page cache, pages", usage.cache_pages, "/proc/vmstat or /proc/meminfo"),
+    )
+    stalls = stalls_of(observed.interval)
+    slow = observed.logs.of(Cause.RECLAIM_TOO_SLOW, Cause.MEMORY_EXHAUSTED) if observed.logs is not None else ()
+    suffers = bool(slow) or (stalls is not None and stalls.per_second >= 1)
+    current = machine.sysctls.get(CACHE_PRESSURE)
+    if not suffers or current is None or int(current) > CACHE_PRESSURE_DEFAULT:
+        return [], [Finding(FindingCause.RECLAIMABLE_SLAB_HEAVY, Severity.INFO, text, evidence)]
+    text += " Tasks wait for memory meanwhile: reclaim should take from it first."
+    value = str(2 * CACHE_PRESSURE_DEFAULT if int(current) == CACHE_PRESSURE_DEFAULT else CACHE_PRESSURE_DEFAULT)
+    recommendation = recommend_value(
+        snapshot,
+        machine,
+        CACHE_PRESSURE,
+        current,
+        value,
+        FindingCause.RECLAIMABLE_SLAB_HEAVY,
+        text,
+        "The same files are looked up again and again: then the cache earns its memory.",
+        (*evidence, *failure_evidence(slow)),
+        worse="Looking up files costs more where their dentries and inodes were dropped.",
+        confidence=Level.MEDIUM,
+    )
+    return [recommendation], [Finding(FindingCause.RECLAIMABLE_SLAB_HEAVY, Severity.NOTICE, text, evidence)]

@@ -1,0 +1,226 @@
+"""vm.lowmem_reserve_ratio from failures in the log: a zone that kept its pages, or one that others had emptied.
+
+The two call for opposite changes, and are often confused. A request that found pages only in a zone which keeps them
+for lower requests is helped by a *larger* ratio (a smaller reserve). A request that can use only a low zone, and found
+it emptied by requests that could have gone higher, is helped by a *smaller* ratio (a larger reserve).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pagewarden.advise.build import recommend_action, recommend_value
+from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.observed import NOTHING, Observed
+from pagewarden.advise.policy import AdvicePolicy
+from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.diagnosis import Diagnosis
+from pagewarden.diagnose.log_evidence import Failure
+from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.diagnose.types import Cause
+from pagewarden.kernel.allocation import Verdict
+from pagewarden.kernel.fit import place
+from pagewarden.kernel.machine import RATIO, Machine
+from pagewarden.kernel.watermarks import zone_size
+from pagewarden.procfs.types import Snapshot
+from pagewarden.units import human_bytes
+
+MOST_PERCENT = 5
+"""A larger reserve is not proposed where it would hold back more than this share of memory."""
+
+OWN_PERCENT = 50
+"""A low zone of which the kernel's own objects fill this share was emptied by the kernel itself: no reserve helps."""
+
+_KERNELS_OWN = ("slab_reclaimable", "slab_unreclaimable", "kernel_stack", "pagetables")
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """Another entry for one zone. :ivar above_pages: what the reserve is computed from: the zones above, in pages."""
+
+    zone: str
+    ratio: int
+    above_pages: int
+    reserve_pages: int
+    wanted_pages: int
+    failure: Failure
+    diagnosis: Diagnosis
+
+
+def advise_ratio_from_logs(
+    snapshot: Snapshot, machine: Machine, observed: Observed = NOTHING, policy: AdvicePolicy | None = None
+) -> list[Recommendation]:
+    """Solve the ratio, through the kernel's own formula, for what the failures call for."""
+    layout = machine.fit.layout
+    if observed.logs is None or layout is None or RATIO not in machine.sysctls:
+        return []
+    policy = policy or AdvicePolicy()
+    kept = observed.logs.of(Cause.LOWMEM_RESERVE)
+    restricted = observed.logs.of(Cause.ZONE_RESTRICTED)
+    if kept:
+        proposals = [p for f in kept for d in f.replayed if (p := _smaller_reserve(machine, f, d, policy)) is not None]
+        if proposals:
+            return [_recommend(snapshot, machine, layout, max(proposals, key=lambda p: p.ratio), kept)]
+    if restricted:
+        by_kernel = [failure for failure in restricted if _filled_by_the_kernel(failure.example)]
+        if by_kernel:
+            return [_sixty_four_bit(by_kernel)]
+        proposals = [
+            p for f in restricted for d in f.replayed if (p := _larger_reserve(machine, f, d, policy)) is not None
+        ]
+        if proposals:
+            return [_recommend(snapshot, machine, layout, min(proposals, key=lambda p: p.ratio), restricted)]
+    return []
+
+
+def _smaller_reserve(
+    machine: Machine, failure: Failure, diagnosis: Diagnosis, policy: AdvicePolicy
+) -> _Proposal | None:
+    """The smallest ratio with which the request would have passed in the zone that kept most pages from it."""
+    held = [zone for zone in diagnosis.replay.zones if zone.verdict is Verdict.LOWMEM_RESERVE and zone.check]
+    if not held:
+        return None
+    zone = max(held, key=lambda each: each.check.available_pages if each.check else 0)
+    check = zone.check
+    assert check is not None
+    above = _above(machine, zone, diagnosis)
+    room = check.available_pages - (check.required_pages - check.reserve_pages)
+    wanted = int(room / policy.burst_margin)
+    if above is None or room < 1:
+        return None
+    ratio = above // (wanted + 1) + 1
+    return _changed(machine, zone, ratio, above, check.reserve_pages, wanted, failure, diagnosis)
+
+
+def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, policy: AdvicePolicy) -> _Proposal | None:
+    """The largest ratio that would have kept for the request what it was short of, times the margin."""
+    short = [zone for zone in diagnosis.replay.zones if zone.usable and zone.check and zone.check.short_pages]
+    if not short:
+        return None
+    zone = max(short, key=lambda each: each.dump.managed_kb or each.dump.present_kb or 0)
+    check = zone.check
+    assert check is not None
+    above = _above(machine, zone, None)
+    mine = next((z for z in machine.zones if (z.node, z.name) == (zone.dump.node or 0, zone.dump.zone)), None)
+    if above is None or mine is None:
+        return None
+    now = max(mine.protection_pages or (0,))
+    wanted = now + int(policy.burst_margin * check.short_pages) + 1
+    size = machine.rules.watermarks.size
+    total = sum(zone_size(each, size) for each in machine.zones)
+    if wanted + mine.high_pages >= zone_size(mine, size) or (wanted - now) * 100 > total * MOST_PERCENT:
+        return None
+    return _changed(machine, zone, max(1, above // wanted), above, now, wanted, failure, diagnosis)
+
+
+def _changed(
+    machine: Machine,
+    zone: ZoneReplay,
+    ratio: int,
+    above: int,
+    reserve: int,
+    wanted: int,
+    failure: Failure,
+    diagnosis: Diagnosis,
+) -> _Proposal | None:
+    proposal = _Proposal(zone.dump.zone, ratio, above, reserve, wanted, failure, diagnosis)
+    entry = _entry(machine, zone.dump.zone)
+    return None if entry is None or entry == ratio else proposal
+
+
+def _entry(machine: Machine, zone: str) -> int | None:
+    layout, values = machine.fit.layout or (), machine.sysctls[RATIO].split()
+    index = layout.index(zone) if zone in layout else len(values)
+    return int(values[index]) if index < len(values) else None
+
+
+def _above(machine: Machine, zone: ZoneReplay, diagnosis: Diagnosis | None) -> int | None:
+    """Pages of the zones above on the same node: up to the request's highest zone, or all."""
+    layout = machine.fit.layout or ()
+    node = next((node for node in machine.nodes if node.node == (zone.dump.node or 0)), None)
+    if node is None or zone.dump.zone not in layout:
+        return None
+    placed = place(node, layout)
+    index = layout.index(zone.dump.zone)
+    flags = diagnosis.replay.flags if diagnosis is not None else None
+    top = layout.index(flags.zone) if flags is not None and flags.zone in layout else len(layout) - 1
+    sizes = [0 if z is None else zone_size(z, machine.rules.reserve.size) for z in placed]
+    return sum(sizes[index + 1 : top + 1]) or None
+
+
+def _filled_by_the_kernel(diagnosis: Diagnosis) -> bool:
+    """A 32-bit machine whose low memory is full of the kernel's own objects."""
+    zones = [zone.dump for zone in diagnosis.replay.zones if zone.usable]
+    highmem = any(dump.zone == "HighMem" and (dump.present_kb or 0) > 0 for dump in diagnosis.report.zones)
+    size = sum(dump.managed_kb or dump.present_kb or 0 for dump in zones)
+    own = sum(dump.values_kb.get(name, 0) for dump in zones for name in _KERNELS_OWN)
+    if not any(name in dump.values_kb for dump in zones for name in _KERNELS_OWN):
+        counters, page_kb = diagnosis.report.counters_pages, (diagnosis.report.page_size or 4096) // 1024
+        own = sum(counters.get(name, 0) for name in _KERNELS_OWN) * page_kb
+    return highmem and size > 0 and own * 100 >= size * OWN_PERCENT
+
+
+def _sixty_four_bit(failures: Sequence[Failure]) -> Recommendation:
+    reason = (
+        "Low memory is full of the kernel's own objects (slab, stacks, page tables), which cannot live in HighMem: on "
+        "this 32-bit kernel more memory makes that worse, as the kernel's tables grow with it. No reserve makes room "
+        "where the kernel itself fills the zone; a 64-bit kernel has no such limit."
+    )
+    return recommend_action(
+        "kernel-upgrade",
+        "a 32-bit kernel with HighMem",
+        "run a 64-bit kernel (the programs may stay 32-bit)",
+        Cause.ZONE_RESTRICTED,
+        reason,
+        "One cache is to blame (see slabtop): then what fills it can be limited.",
+        failure_evidence(failures),
+        reference="docs/settings/lowmem_reserve_ratio.md",
+        confidence=Level.HIGH,
+    )
+
+
+def _recommend(
+    snapshot: Snapshot, machine: Machine, layout: Sequence[str], proposal: _Proposal, failures: Sequence[Failure]
+) -> Recommendation:
+    values = machine.sysctls[RATIO].split()
+    index = layout.index(proposal.zone)
+    old = int(values[index])
+    values[index] = str(proposal.ratio)
+    after = proposal.above_pages // proposal.ratio
+    size = machine.page_size
+    if proposal.ratio > old:
+        reason = (
+            f"Requests found room only in {proposal.zone}, which keeps "
+            f"{human_bytes(proposal.reserve_pages * size)} from them for requests that can use no higher zone. A "
+            f"larger ratio makes that {human_bytes(after * size)}; a smaller one would keep even more from them."
+        )
+        against = "Devices here can use only that zone, and need that much: failures with GFP_DMA32 would show it."
+        worse = f"Requests that can use only {proposal.zone} or below have that much less kept for them."
+    else:
+        reason = (
+            f"Requests that can use only {proposal.zone} or below were refused while higher zones had room: others, "
+            f"which could have gone higher, had emptied it. A smaller ratio keeps {human_bytes(after * size)} of it "
+            f"from those (now {human_bytes(proposal.reserve_pages * size)}); a larger one would keep less."
+        )
+        against = "What filled the zone cannot live in a higher one: then a larger reserve only moves the shortage."
+        worse = "What is kept for the lower zone is lost to everybody else; it makes no memory."
+    steps = (
+        f"reserve = pages above / ratio = {proposal.above_pages} / {old}"
+        + (f" = {proposal.above_pages // old}; " if old else ", which is off; ")
+        + f"wanted: {'at most' if proposal.ratio > old else 'at least'} {proposal.wanted_pages} pages.",
+        f"{proposal.above_pages} / {proposal.ratio} = {after} pages.",
+    )
+    return recommend_value(
+        snapshot,
+        machine,
+        RATIO,
+        machine.sysctls[RATIO],
+        " ".join(values),
+        proposal.failure.cause,
+        reason,
+        against,
+        failure_evidence(failures),
+        steps=steps,
+        worse=worse,
+        confidence=Level.MEDIUM,
+        failures=failures,
+    )

@@ -1,0 +1,80 @@
+"""`pagewarden metrics`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pagewarden.advise.advice import advise
+from pagewarden.cli.common import add_root, advice_policy, read_machine
+from pagewarden.cli.status import service_state
+from pagewarden.diagnose.settings import settings_of
+from pagewarden.errors import ExitStatus, PagewardenError, ReadError
+from pagewarden.history.read import open_reader
+from pagewarden.history.types import HISTORY_FILE, ServiceState
+
+HELP = """\
+Print numbers for Prometheus in its text format: free memory, marks and reserves of every zone, settings beside the
+kernel's own choice, findings and recommendations, the kernel's reports by cause, and how the service is. What is not
+known is left out. docs/metrics.md names each, with alert rules."""
+
+EPILOG = """\
+examples:
+  pagewarden metrics
+  pagewarden metrics --output /var/lib/prometheus/node-exporter/pagewarden.prom     (from a timer, as root)
+  pagewarden metrics --root db1.tar.gz | promtool check metrics
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_root(parser)
+    parser.add_argument(
+        "--output", metavar="FILE", help="replace FILE (NAME.prom) at once instead of printing, for node_exporter"
+    )
+
+
+def run(args: argparse.Namespace) -> ExitStatus:
+    """Read, count, print."""
+    try:
+        from pagewarden.report.metrics import Facts, metrics_text, write_textfile
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("prometheus_client"):
+            raise
+        raise PagewardenError(
+            "the Python package prometheus_client is missing (pip install 'pagewarden[metrics]')"
+        ) from None
+    snapshot, machine = read_machine(args.root)
+    state = service_state(args.root)
+    if isinstance(state, str):
+        print(f"pagewarden metrics: without the service's state: {state}", file=sys.stderr)
+    text = metrics_text(
+        Facts(
+            snapshot=snapshot,
+            machine=machine,
+            settings=settings_of(snapshot, machine),
+            advice=advise(snapshot, machine, advice_policy(args.root)),
+            state=state if isinstance(state, ServiceState) else None,
+            report_totals=_report_totals(args.root),
+        )
+    )
+    if args.output is None:
+        sys.stdout.write(text.decode())
+        return ExitStatus.DONE
+    try:
+        write_textfile(args.output, text)
+    except OSError as error:
+        raise PagewardenError(f"{args.output}: {error.strerror}") from None
+    return ExitStatus.DONE
+
+
+def _report_totals(root: str) -> dict[str, int] | None:
+    if root != "/" and not Path(root).is_dir():
+        return None
+    path = HISTORY_FILE if root == "/" else f"{root.rstrip('/')}{HISTORY_FILE}"
+    try:
+        with open_reader(path) as reader:
+            return reader.report_totals()
+    except PagewardenError as error:
+        if not (isinstance(error, ReadError) and error.missing):
+            print(f"pagewarden metrics: without the reports: {error}", file=sys.stderr)
+        return None
