@@ -33,11 +33,13 @@ from pagewarden.daemon.types import (
     Entry,
     Fault,
     Happened,
+    Kind,
     Observation,
     Reading,
     Summary,
 )
 from pagewarden.errors import ExitStatus, PagewardenError, ReadError
+from pagewarden.klog.journal_files import JOURNAL
 from pagewarden.report.journal import service_fields
 
 LINES_AT_ONCE = 20_000
@@ -98,8 +100,8 @@ class Service:
         now_ns = clock.now_ns()
         self._collector = LogCollector(now_ns)
         self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
-        self._workload = "general"
-        self._policy: dict[str, Any] = {}
+        self._advise_settings: dict[str, Any] = {}
+        self._apply_settings: dict[str, Any] = {}
         self._keeper = Keeper(options.root, options.state_folder, options.run_folder)
         self._state: State = start(Limits(), now_ns)
 
@@ -359,14 +361,23 @@ class Service:
         times = self._times()
         question = work.Question(
             root=self._options.root,
-            workload=self._workload,
-            policy=self._policy,
+            advise=self._advise_settings,
+            apply=self._apply_settings,
             since={name: times.seconds(found.first_ns) for name, found in self._state.findings.items()},
             run_folder=self._options.run_folder,
             boot_id=self._keeper.boot_id,
             wall_seconds=times.wall_seconds,
+            reports_since=self._reports_since(times),
+            journal=self._options.journal,
         )
         self._start(ADVICE, lambda: work.advise(question), self._take_advice)
+
+    def _reports_since(self, times: Times) -> float | None:
+        """When the oldest open finding about a report was first seen; None where the adviser has no log to read."""
+        if self._source is None or self._source.name != JOURNAL:
+            return None
+        found = [known.first_ns for known in self._state.findings.values() if known.seen.kind is Kind.REPORT]
+        return times.seconds(min(found)) if found else None
 
     def _take_advice(self, answer: Any, reason: str) -> None:
         self._advised = True
@@ -410,8 +421,8 @@ class Service:
             longest = min(longest, self._notifier.watchdog_ns // 2)
         shortest = min(int(values["service", "poll_min_seconds"]) * SECOND_NS, longest)
         self._limits = Limits(shortest, longest, bool(values["service", "daily_summary"]))
-        self._workload = str(values["advise", "workload"])
-        self._policy = {name: value for section, name, value in answer if section == "apply"}
+        self._advise_settings = {name: value for section, name, value in answer if section == "advise"}
+        self._apply_settings = {name: value for section, name, value in answer if section == "apply"}
         self._keeper.configure(values)
 
     # -- what follows -------------------------------------------------------------------------------------------

@@ -36,28 +36,31 @@ def plan_changes(
     chosen = []
     for one in recommendations:
         identity = f"{one.cause}/{one.key}"
-        began = datetime.fromtimestamp(since[identity], UTC) if identity in since else None
+        began = one.evidence_since
+        if began is None and identity in since:
+            began = datetime.fromtimestamp(since[identity], UTC)
+        latest = one.evidence_latest or now
         simulation = one.effect.simulation if one.effect is not None else None
         proposal = Proposal(
-            one.key, one.current, one.recommended, one.risk.value, one.confidence.value, began, now, simulation
+            one.key, one.current, one.recommended, one.risk.value, one.confidence.value, began, latest, simulation
         )
         if judge(proposal, policy, situation).allowed:
-            chosen.append(_planned(one, identity, began, now))
+            chosen.append(_planned(one, began, latest))
     return tuple(chosen[:MOST_CHANGES])
 
 
-def _planned(one: Recommendation, identity: str, began: datetime | None, now: datetime) -> PlannedChange:
+def _planned(one: Recommendation, began: datetime | None, latest: datetime) -> PlannedChange:
     return PlannedChange(
         key=one.key,
         current=one.current,
         value=one.recommended,
         risk=one.risk.value,
         confidence=one.confidence.value,
-        identifier=identity,
+        identifier=one.identifier,
         why=one.reason,
         evidence=tuple(f"{entry.what}: {entry.value} ({entry.source})" for entry in one.evidence),
         evidence_since=None if began is None else began.isoformat(),
-        evidence_latest=now.isoformat(),
+        evidence_latest=latest.isoformat(),
     )
 
 

@@ -4,7 +4,8 @@ Arguments and answers are plain lists, tuples, numbers and texts, as marshal car
 stand in the functions: this module is loaded by the service itself.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from pagewarden.daemon.log_lines import Block, signature_of
 from pagewarden.daemon.types import Advices, Advised, Decoded
 
 MAX_TEXT = 900
+EVIDENCE_CPU_SECONDS = 8.0
+"""For reading reports again as evidence; less than what a child may compute in all."""
 _ADVICE_SETTLED = frozenset(
     {"below-kernel-default", "too-high", "stranded", "squeezed", "zone-reclaim-pointless", "zone-reclaim-harm"}
     | {"huge-page-reserve-large", "foreign-setting", "model-misfit", "stale-watermarks"}
@@ -112,44 +115,80 @@ def read_all(root: str) -> list[str]:
 class Question:
     """What the adviser is asked.
 
-    :ivar policy: the section [apply] of the configuration; `run_folder` is where the plan is left (None: nowhere).
+    :ivar advise: the section [advise] of the configuration; `apply` the section [apply].
     :ivar since: identity of an open finding -> seconds since 1970 at which it was first seen.
+    :ivar reports_since: when the oldest report that counts was seen; None where there is none to read.
+    :ivar journal: the directory with the kernel's log, instead of this machine's own.
+    :ivar run_folder: where the plan is left; None: nowhere.
     """
 
     root: str
-    workload: str
-    policy: Mapping[str, Any]
+    advise: Mapping[str, Any]
+    apply: Mapping[str, Any]
     since: Mapping[str, float]
     run_folder: str | None
     boot_id: str
     wall_seconds: float
+    reports_since: float | None = None
+    journal: str | None = None
 
 
 def advise(question: Question) -> dict[str, Any]:
     """Read the machine whole, fit the model, ask the adviser, leave the plan."""
     from datetime import UTC, datetime
 
-    from pagewarden.advise.types import Workload
     from pagewarden.daemon.planning import keep_plan, plan_changes, policy_of
     from pagewarden.kernel.machine import machine_of
     from pagewarden.procfs.snapshot import read_snapshot
 
     snapshot = read_snapshot(question.root, page_types=False)
     machine = machine_of(snapshot)
-    advice = ask_adviser(snapshot, machine, Workload(question.workload))
+    advice = ask_adviser(question, snapshot, machine)
     now = datetime.fromtimestamp(question.wall_seconds, UTC)
-    changes = plan_changes(advice.recommendations, snapshot, policy_of(question.policy), question.since, now)
+    changes = plan_changes(advice.recommendations, snapshot, policy_of(question.apply), question.since, now)
     if question.run_folder is not None:
         keep_plan(changes, question.run_folder, now, question.boot_id)
     plan = [f"{change.key}: {change.current} -> {change.value}" for change in changes]
     return {"found": [*_recommended(advice), *_findings(advice)], "plan": plan}
 
 
-def ask_adviser(snapshot: Any, machine: Any, workload: Any) -> Any:
+def ask_adviser(question: Question, snapshot: Any, machine: Any) -> Any:
     """Ask for advice: the one place that knows how the adviser is called."""
     from pagewarden.advise.advice import advise as adviser
+    from pagewarden.advise.observed import Observed
+    from pagewarden.advise.policy import AdvicePolicy, Workload
 
-    return adviser(snapshot, machine, workload)
+    chosen = question.advise
+    policy = AdvicePolicy(
+        workload=Workload(chosen["workload"]),
+        burst_margin=chosen["burst_margin"],
+        evidence_days=chosen["evidence_days"],
+        declined=tuple(chosen["declined"]),
+    )
+    return adviser(snapshot, machine, policy, Observed(logs=_log_evidence(question, snapshot, machine, policy)))
+
+
+def _log_evidence(question: Question, snapshot: Any, machine: Any, policy: Any) -> Any:
+    """Give the adviser the reports that were seen; of a flood as many as can be decoded in a few seconds."""
+    if question.reports_since is None:
+        return None
+    from datetime import UTC, datetime, timedelta
+
+    from pagewarden.diagnose.log_evidence import Here, gather_evidence
+    from pagewarden.klog.journal import read_journal
+
+    now = datetime.fromtimestamp(question.wall_seconds, UTC)
+    since = max(datetime.fromtimestamp(question.reports_since, UTC), now - timedelta(days=policy.evidence_days))
+    reports = read_journal(since - timedelta(minutes=1), directory=question.journal)
+    return gather_evidence(_for_a_while(reports), Here(snapshot, machine, now, policy.evidence_days))
+
+
+def _for_a_while(reports: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    began = time.process_time()
+    for report in reports:
+        yield "journal", report
+        if time.process_time() - began > EVIDENCE_CPU_SECONDS:
+            return
 
 
 def _recommended(advice: Any) -> list[dict[str, Any]]:

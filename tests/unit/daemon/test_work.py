@@ -3,11 +3,13 @@
 import os
 import select
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from tests.conftest import DATA
 
+from pagewarden.config.settings import Advise
 from pagewarden.daemon import work
 from pagewarden.daemon.child import MAX_ANSWER_BYTES, Child
 from pagewarden.daemon.log_lines import KeptLine, signature_of
@@ -100,7 +102,8 @@ def test_a_kill_alone_is_decoded_as_one() -> None:
 
 
 def question(root: str, run: Path | None = None) -> work.Question:
-    return work.Question(root, "general", {}, {}, None if run is None else str(run), "boot", 1_700_000_000.0)
+    settings = asdict(Advise())
+    return work.Question(root, settings, {}, {}, None if run is None else str(run), "boot", 1_700_000_000.0)
 
 
 def test_advise_answers_plainly() -> None:
