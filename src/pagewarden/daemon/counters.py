@@ -6,20 +6,12 @@ Counters only rise, but not for ever: on 32-bit kernels they wrap, and a counter
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-FOLLOWED = (
-    "allocstall",
-    "pgscan_direct",
-    "kswapd_low_wmark_hit_quickly",
-    "kswapd_high_wmark_hit_quickly",
-    "oom_kill",
-    "compact_stall",
-    "compact_fail",
-    "compact_success",
-)
-"""What the service follows: names of counters, or the beginning of the names that a kernel splits by zone."""
+from pagewarden.history.sample import COUNTERS
 
-_SPLIT = ("allocstall", "pgscan_direct")
+_SPLIT = ("allocstall", "pgscan_direct", "pgsteal_direct", "pgscan_kswapd", "pgsteal_kswapd")
+"""Some kernels print these by zone: `allocstall_normal` (4.10 and later), `pgscan_direct_normal` (before 4.8)."""
 _NOT_SUMMED = frozenset({"pgscan_direct_throttle"})
 
 
@@ -37,16 +29,20 @@ class Increase:
 
 
 def followed(vmstat: Mapping[str, int]) -> dict[str, int]:
-    """Pick the counters that the service follows; those split by zone are summed (`allocstall_normal`, ...)."""
-    found: dict[str, int] = {}
-    for name in FOLLOWED:
-        if name in vmstat:
-            found[name] = vmstat[name]
+    """Pick the counters that the history keeps, which are those that the service judges; split ones are summed."""
+    found = {name: vmstat[name] for name in COUNTERS if name in vmstat}
     for stem in _SPLIT:
-        parts = [value for name, value in vmstat.items() if name.startswith(f"{stem}_") and name not in _NOT_SUMMED]
-        if parts:
-            found[stem] = found.get(stem, 0) + sum(parts)
+        if stem not in found:
+            parts = [vmstat[name] for name in _parts(stem, tuple(vmstat))]
+            if parts:
+                found[stem] = sum(parts)
     return found
+
+
+@lru_cache(maxsize=64)
+def _parts(stem: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The counters by zone that make up one. A kernel prints the same names at every poll, so the answer is kept."""
+    return tuple(name for name in names if name.startswith(f"{stem}_") and name not in _NOT_SUMMED)
 
 
 def increase(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> Increase:

@@ -114,9 +114,14 @@ def pass_time(findings: Findings, now_ns: int, absent: Iterable[str] = ()) -> tu
     return (kept if len(kept) != len(findings) or entries else findings), entries
 
 
-def unconfirmed(findings: Findings) -> bool:
-    """Whether something waits to be seen a second time."""
-    return any(tracked.told_ns is None and tracked.seen.needs_confirming for tracked in findings.values())
+def unconfirmed(findings: Findings, absent: Iterable[str]) -> bool:
+    """Whether something waits to be seen a second time, and has not been looked for in vain meanwhile."""
+    away = frozenset(absent)
+    return any(
+        tracked.told_ns is None and tracked.seen.needs_confirming and rank(tracked.seen.severity) > 0
+        for identity, tracked in findings.items()
+        if identity not in away
+    )
 
 
 def open_findings(findings: Findings) -> tuple[Tracked, ...]:

@@ -65,12 +65,12 @@ class Keeper:
         now = times.seconds(times.now_ns)
         self._events.append(Event(EventKind.SERVICE_STARTED, now, now, "the service has started"))
 
-    def take_sample(self, reading: Reading, vmstat: Mapping[str, int] | None, times: Times) -> None:
+    def take_sample(self, reading: Reading, times: Times) -> None:
         """Keep a reading."""
         if self._path is None or not reading.zones:
             return
         at = times.seconds(times.now_ns)
-        self._samples.append(outlets.sample_of(reading, vmstat or {}, at, self.boot_id, self._page_size))
+        self._samples.append(outlets.sample_of(reading, at, self.boot_id, self._page_size))
         del self._samples[:-MAX_WAITING_SAMPLES]
 
     def take_event(self, action: Entry | Happened | Degraded, times: Times) -> None:

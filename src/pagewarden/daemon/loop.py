@@ -148,7 +148,7 @@ class Service:
 
     def _self_test(self) -> None:
         """Read everything, fit the model, decode a report: in a child, whose imports are gone afterwards."""
-        reading, _ = self._observer.read()
+        reading = self._observer.read()
         if not reading.zones:
             raise PagewardenError(f"self-test: {next(iter(reading.failures.values()), 'no zones in zoneinfo')}")
         if self._options.fast_seconds is not None:
@@ -219,12 +219,12 @@ class Service:
 
     def _poll(self) -> None:
         """Read the machine, judge, keep."""
-        reading, vmstat = self._observer.read()
+        reading = self._observer.read()
         self._check_clock()
         self._report_failures(reading)
         self._observe(reading)
         times = self._times()
-        self._keeper.take_sample(reading, vmstat, times)
+        self._keeper.take_sample(reading, times)
         self._wake_log(times.now_ns)
 
     def _report_failures(self, reading: Reading) -> None:

@@ -1,6 +1,6 @@
 """One poll: what is read of the machine each time, and no more. The whole snapshot is the adviser's business."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from pagewarden.daemon.counters import followed
@@ -27,8 +27,8 @@ class Observer:
     def __init__(self, root: str = "/") -> None:
         self._root = FolderRoot(root)
 
-    def read(self) -> tuple[Reading, Mapping[str, int] | None]:
-        """Read once; give what the service judges, and all counters of /proc/vmstat for the history. Never raises."""
+    def read(self) -> Reading:
+        """Read once; what cannot be read is in `failures`. Never raises."""
         failures: dict[str, str] = {}
         nodes = self._parsed(ZONEINFO, parse_zoneinfo, failures) or ()
         vmstat = self._parsed(VMSTAT, parse_vmstat, failures)
@@ -41,7 +41,7 @@ class Observer:
             pressure_full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
             settings=self._fingerprint(nodes),
             failures=failures,
-        ), vmstat
+        )
 
     def _parsed(self, path: str, parse: Callable[[str, str], _T], failures: dict[str, str]) -> _T | None:
         shown = self._root.shown(path)
@@ -52,16 +52,15 @@ class Observer:
             return None
 
     def _fingerprint(self, nodes: tuple[Node, ...]) -> int:
-        """Reduce everything that settings decide to a number: marks without their boost, reserves, sizes.
+        """Reduce everything that settings decide to a number: marks without their boost, and reserves.
 
+        Not sizes: where memory comes and goes (balloons) they change all the time, and the marks do not follow them.
         Only zone_reclaim_mode does not show in zoneinfo; it matters where there are several nodes.
         """
         parts: list[object] = [
             (
                 zone.node,
                 zone.name,
-                zone.managed_pages,
-                zone.present_pages,
                 zone.min_pages - (zone.boost_pages or 0),
                 zone.low_pages - (zone.boost_pages or 0),
                 zone.high_pages - (zone.boost_pages or 0),

@@ -138,7 +138,7 @@ def event_of(action: Entry | Happened | Degraded, times: Times) -> Event:
     )
 
 
-def sample_of(reading: Reading, counters: Mapping[str, int], at_seconds: float, boot_id: str, page_size: int) -> Sample:
+def sample_of(reading: Reading, at_seconds: float, boot_id: str, page_size: int) -> Sample:
     """Write a reading as a sample for the history."""
     return Sample(
         at_seconds=at_seconds,
@@ -151,7 +151,7 @@ def sample_of(reading: Reading, counters: Mapping[str, int], at_seconds: float, 
             )
             for zone in reading.zones
         ),
-        counters=counters,
+        counters=reading.counters or {},
         pressure_some_us=reading.pressure_some_us,
         pressure_full_us=reading.pressure_full_us,
     )  # fmt: skip

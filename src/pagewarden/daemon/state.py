@@ -238,7 +238,7 @@ def _ask(state: State, now_ns: int) -> tuple[State, list[Action]]:
     if asked is not None:
         if now_ns - asked < ASK_PAUSE_NS:
             return state, []
-        if not why and life.unconfirmed(state.findings):
+        if not why and life.unconfirmed(state.findings, state.absent):
             why = "to confirm"
         if not why and _waits_for_end(state) and now_ns - asked >= life.ENDS_AFTER_NS:
             why = "to see whether it is over"

@@ -33,7 +33,7 @@ class Reading:
     :ivar zones: populated zones; empty where zoneinfo could not be read.
     :ivar counters: counter of /proc/vmstat -> value since boot, those that the service follows; None where not read.
     :ivar pressure_some_us: `total=` of /proc/pressure/memory; None where the kernel has none.
-    :ivar settings: equal for two readings between which no setting, mark or size changed.
+    :ivar settings: equal for two readings between which no setting changed.
     :ivar failures: path -> why it could not be read.
     """
 

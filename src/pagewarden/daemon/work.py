@@ -195,7 +195,7 @@ def _recommended(advice: Any) -> list[dict[str, Any]]:
     return [
         {
             "identity": f"{one.cause}/{one.key}",
-            "cause": one.cause,
+            "cause": str(one.cause),
             "severity": "notice",
             "text": f"{one.key}: {one.current} -> {one.recommended}. {one.reason}"[:MAX_TEXT],
             "key": one.key,
@@ -215,8 +215,8 @@ def _findings(advice: Any) -> list[dict[str, Any]]:
         if finding.cause in answered or finding.cause in found:
             continue
         found[finding.cause] = {
-            "identity": finding.cause,
-            "cause": finding.cause,
+            "identity": str(finding.cause),
+            "cause": str(finding.cause),
             "severity": finding.severity.value,
             "text": finding.text[:MAX_TEXT],
             "settled": finding.cause in _ADVICE_SETTLED,

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from tests.conftest import DATA
 from tests.unit.daemon.service import NO_REMOTE, Daemon, make_journal
 
 from pagewarden.daemon.sample_report import LINES
+from pagewarden.history.read import open_reader
+from pagewarden.history.types import Event, EventKind
 
 MACHINE = DATA / "machines" / "db1-16g"
 CONFIG = Path("etc", "pagewarden", "pagewarden.toml")
@@ -42,6 +43,11 @@ def configure(root: Path, text: str) -> None:
 def once(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pagewarden", "daemon", "--once", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def events(folder: Path) -> list[Event]:
+    with open_reader(str(folder / "history.db")) as reader:
+        return list(reader.events(0))
 
 
 def test_from_ready_to_the_end(root: Path, work: Path) -> None:
@@ -124,11 +130,11 @@ def test_simulated_time(root: Path, work: Path) -> None:
     daemon = Daemon(work, "--root", str(root), "--fast", "900")
     assert daemon.finish() == 0
     assert len(daemon.entries()) < 12
-    history = sqlite3.connect(work / "history.db")
-    kinds = [kind for (kind,) in history.execute("select kind from events order by first_seconds, rowid")]
-    history.close()
-    assert kinds[0] == "service-started"
-    assert kinds[-1] == "service-stopped"
+    assert {EventKind.SERVICE_STARTED, EventKind.SERVICE_STOPPED} <= {event.kind for event in events(work)}
+    with open_reader(str(work / "history.db")) as reader:
+        samples = list(reader.samples(0))
+    assert len(samples) > 10
+    assert {zone.zone for zone in samples[0].zones} >= {"DMA32", "Normal"}
 
 
 def two_reports() -> list[str]:
@@ -136,12 +142,8 @@ def two_reports() -> list[str]:
     return ["usb 1-1: new device", *LINES, "usb 1-2: new device", *other]
 
 
-def event_counts(folder: Path) -> int:
-    history = sqlite3.connect(folder / "history.db")
-    try:
-        return int(history.execute("select coalesce(sum(count), 0) from events where kind = 'report'").fetchone()[0])
-    finally:
-        history.close()
+def report_count(folder: Path) -> int:
+    return sum(event.count for event in events(folder) if event.kind is EventKind.REPORT)
 
 
 @NO_REMOTE
@@ -153,7 +155,7 @@ def test_reports_in_the_journal_are_told_once_over_restarts(root: Path, work: Pa
         assert daemon.finish() == 0, daemon.entries()
     told = [line for line in daemon.entries() if "try_fill_recv" in line]
     assert len(told) == 2, daemon.entries()
-    assert event_counts(work) == 2
+    assert report_count(work) == 2
 
 
 @NO_REMOTE
@@ -165,7 +167,7 @@ def test_reports_that_come_while_it_is_away_are_not_lost(root: Path, work: Path)
     daemon.wait_for_entry("try_fill_recv")
     time.sleep(1)
     daemon.end(signal.SIGKILL)
-    assert event_counts(work) == 1
+    assert report_count(work) == 1
     again = work / "again"
     make_journal(again, two_reports())  # the same lines and two more, under the same cursors' numbers
     shutil.rmtree(journal)

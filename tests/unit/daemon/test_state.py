@@ -192,7 +192,8 @@ def test_what_comes_and_goes_must_be_seen_twice() -> None:
     assert entries(run.see(Advices((PASSING,)))) == []
     assert asked(run.calm(MINUTE_NS)) == ["to confirm"]
     assert entries(run.see(Advices(()))) == []
-    assert entries(run.calm(HOUR_NS)) == []
+    quiet = run.calm(HOUR_NS)
+    assert (entries(quiet), asked(quiet)) == ([], [])
     assert "reclaim-too-slow" not in run.state.findings
     run.see(Advices((PASSING,)))
     assert entries(run.see(Advices((PASSING,)), after=MINUTE_NS)) == [(Phase.APPEARED, "reclaim-too-slow", 1)]
@@ -206,8 +207,11 @@ def test_critical_is_not_waited_with() -> None:
 
 def test_info_is_not_for_the_journal() -> None:
     run = Run()
-    assert entries(run.see(CALM, Advices((replace(BAD_SETTING, severity="info"),)))) == []
-    assert entries(run.calm(DAY_NS)) == []
+    known = Advices((replace(BAD_SETTING, severity="info"), replace(PASSING, severity="info")))
+    assert entries(run.see(CALM, known)) == []
+    quiet = run.calm(DAY_NS)
+    assert entries(quiet) == []
+    assert set(asked(quiet)) == {"routine"}, "what is not told need not be confirmed"
 
 
 def stalling(minute: int, each: int) -> Reading:
