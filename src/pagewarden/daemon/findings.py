@@ -111,7 +111,7 @@ def pass_time(findings: Findings, now_ns: int, absent: Iterable[str] = ()) -> tu
             tracked, said = _say(tracked, now_ns)
             entries += said
         kept[identity] = tracked
-    return (kept if len(kept) != len(findings) or entries else findings), entries
+    return (kept if kept != findings else findings), entries
 
 
 def unconfirmed(findings: Findings, absent: Iterable[str]) -> bool:

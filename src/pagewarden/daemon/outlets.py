@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from pagewarden import __version__
 from pagewarden.daemon import findings as life
@@ -200,7 +199,6 @@ def write_service_state(state: State, times: Times, path: str) -> None:
 
     :raises OSError: it cannot be written.
     """
-    Path(path).parent.mkdir(mode=0o755, exist_ok=True)
     write_state(
         ServiceState(
             version=__version__,

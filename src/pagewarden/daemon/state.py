@@ -163,7 +163,9 @@ def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, l
     actions += undecoded
     # Advice ends only where the adviser has just been asked.
     after, entries = life.pass_time(state.findings, now_ns, state.absent & _BY_RATE)
-    state, asked = _ask(replace(state, findings=after), now_ns)
+    if after is not state.findings:
+        state = replace(state, findings=after)
+    state, asked = _ask(state, now_ns)
     state, summary = _summary(state, now_ns)
     return state, [*actions, *entries, *asked, *summary]
 
@@ -185,7 +187,8 @@ def _judge_rates(state: State, now_ns: int) -> tuple[State, list[Action]]:
         present = tracked is not None and tracked.told_ns is not None
         seen = judge(found, present)
         if seen is None:
-            state = replace(state, absent=state.absent | {identity})
+            if identity not in state.absent:
+                state = replace(state, absent=state.absent | {identity})
             continue
         after, entries = life.note(state.findings, seen, now_ns)
         state = replace(state, findings=after, absent=state.absent - {identity})
