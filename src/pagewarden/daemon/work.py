@@ -65,13 +65,14 @@ def _answer(diagnosis: Any, signature: str) -> dict[str, Any]:
     report, cause = diagnosis.report, diagnosis.judgement.cause.value
     frame = diagnosis.caller.frame
     caller = "" if frame is None else f"{frame.function} [{frame.module}]" if frame.module else frame.function
+    name = caller.replace(" [", ":").removesuffix("]")  # no blanks: journalctl PAGEWARDEN_ID=... is typed
     first = diagnosis.remedies[0] if diagnosis.remedies else None
     killed = "warning" if cause == "memcg-limit" else "critical"
     severity = {Harm.KILLED: killed, Harm.FAILED: "warning"}.get(diagnosis.harm, "notice")
-    names = {"KIND": report.kind.value, "HARM": diagnosis.harm.value, "ORDER": report.order, "COMM": report.comm}
+    details = {"KIND": report.kind.value, "HARM": diagnosis.harm.value, "ORDER": report.order, "COMM": report.comm}
     return {
         "signature": signature,
-        "identity": f"{report.kind.value}/{cause}/{caller or '-'}",
+        "identity": f"{report.kind.value}/{cause}/{name or '-'}",
         "kind": report.kind.value,
         "cause": cause,
         "severity": severity,
@@ -79,7 +80,7 @@ def _answer(diagnosis: Any, signature: str) -> dict[str, Any]:
         "caller": caller,
         "key": next((remedy.key for remedy in diagnosis.remedies if remedy.key), "") or "",
         "advice": "" if first is None else _remedy(first)[:MAX_TEXT],
-        "details": {name: str(value) for name, value in names.items() if value is not None},
+        "details": {field: str(value) for field, value in details.items() if value is not None},
     }
 
 

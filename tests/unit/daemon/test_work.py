@@ -79,7 +79,7 @@ def test_decode_joins_signatures_to_causes() -> None:
     block = tuple(KeptLine(text, 7.0) for text in LINES)
     (decoded,) = work.decoded_of(work.decode((block, block)))
     assert decoded.signature == signature_of(LINES[0])
-    assert decoded.identity == "page-allocation-failure/atomic-reserve-exhausted/try_fill_recv [virtio_net]"
+    assert decoded.identity == "page-allocation-failure/atomic-reserve-exhausted/try_fill_recv:virtio_net"
     assert (decoded.cause, decoded.severity, decoded.key) == (
         "atomic-reserve-exhausted",
         "warning",
