@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from bench.tracer import NUMBERS, Call, run_traced
@@ -56,11 +56,26 @@ def state_of(machine: MadeMachine) -> State:
     return machine.files(), {key: machine.value(key) for key in machine.sysctls}
 
 
-def prepare(folder: Path, operation: str) -> MadeMachine:
-    machine = MadeMachine(folder)
-    if operation == "revert":
-        apply_changes(made_system(machine), CHANGES)
-    return machine
+class Stage:
+    """What every case of an operation starts from, made once. :ivar original: before anything was applied."""
+
+    def __init__(self, operation: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="crash-apply-"))
+        machine = MadeMachine(self.folder)
+        self.original = state_of(machine)
+        if operation == "revert":
+            apply_changes(made_system(machine), CHANGES)
+        self.old = state_of(machine)
+
+    def copy(self) -> MadeMachine:
+        folder = Path(tempfile.mkdtemp(prefix="crash-apply-"))
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return MadeMachine(folder, None)
+
+
+@cache
+def stage(operation: str) -> Stage:
+    return Stage(operation)
 
 
 def work(machine: MadeMachine, operation: str) -> int:
@@ -88,17 +103,15 @@ def fail_one(case: Case, call: Call) -> int:
 
 def run_case(case: Case) -> tuple[Case, str]:
     """Run one case on a machine of its own: what it came to, or what is wrong with it ("WRONG: ...")."""
-    folder = Path(tempfile.mkdtemp(prefix="crash-apply-"))
+    machine = stage(case.operation).copy()
     try:
-        return case, judge(case, folder)
+        return case, judge(case, machine)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(machine.root)
 
 
-def judge(case: Case, folder: Path) -> str:
-    original = state_of(MadeMachine(folder / "original"))
-    machine = prepare(folder / "machine", case.operation)
-    old = state_of(machine)
+def judge(case: Case, machine: MadeMachine) -> str:
+    old, original = stage(case.operation).old, stage(case.operation).original
     ended = run_traced(
         partial(work, machine, case.operation),
         kill_before=case.index if case.where == "kill-before" else None,
@@ -131,7 +144,8 @@ def after_next_run(case: Case, machine: MadeMachine, old: State, original: State
         return "WRONG: values, file and record differ"
     if any(path.name.startswith(".") for path in machine.paths.snippet.parent.iterdir()):
         return "WRONG: a temporary file is left"
-    revert_changes(system)
+    if state != original:
+        revert_changes(system)
     if state_of(machine) != original:
         return "WRONG: revert does not bring back the original"
     return "old" if state == old else "new"
@@ -154,15 +168,15 @@ def agrees_with_record(machine: MadeMachine, state: State) -> bool:
 
 def calls_of(operation: str) -> list[Call]:
     """Count the calls of an undisturbed run."""
-    with tempfile.TemporaryDirectory(prefix="crash-apply-") as name:
-        machine = prepare(Path(name) / "machine", operation)
-        ended = run_traced(
-            partial(work, machine, operation),
-            returned=lambda call: machine.sync() if call.number == NUMBERS["write"] else None,
-        )
-        if ended.status != 0:
-            raise SystemExit(f"the undisturbed {operation} ended with {ended.status}")
-        return ended.calls
+    machine = stage(operation).copy()
+    ended = run_traced(
+        partial(work, machine, operation),
+        returned=lambda call: machine.sync() if call.number == NUMBERS["write"] else None,
+    )
+    shutil.rmtree(machine.root)
+    if ended.status != 0:
+        raise SystemExit(f"the undisturbed {operation} ended with {ended.status}")
+    return ended.calls
 
 
 def cases_of(operation: str, calls: list[Call], *, kill: bool, fail: bool, every: int) -> Iterable[Case]:
@@ -203,6 +217,7 @@ def main() -> int:
                 results[label(case, calls), what.partition(":")[0]] += 1
         print_matrix(results)
         print(f"  {time.monotonic() - start:.0f} s", flush=True)
+        shutil.rmtree(stage(operation).folder)
     print(f"wrong: {wrong}")
     return 1 if wrong else 0
 

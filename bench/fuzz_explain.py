@@ -3,6 +3,8 @@
 Run as `python -m bench.fuzz_explain --count 1000000 --seed 1` from the project's root. One process, one core; what it
 finds is written to --out (the input, and what was wrong with it), one folder's worth of distinct faults at most.
 Seeds are made up (`bench.made_reports`), those of tests/data/klog, and with --corpus DIR the logs of that folder.
+With --tally FILE every thousand inputs are noted there, and those noted already are not run again: a long run may be
+ended at any time and taken up later. One file counts the runs of several seeds; give each process a seed of its own.
 """
 
 import argparse
@@ -15,11 +17,13 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 from bench.made_reports import ERAS, dmesg, make_report
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from pagewarden.diagnose.diagnosis import Diagnosis
@@ -31,15 +35,17 @@ from pagewarden.kernel.allocation_rules import FastPath, allocation_rules
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import reports_in
 from pagewarden.klog.types import ReportGroup
+from pagewarden.report.document import to_json
 from pagewarden.report.explain import render_report, render_summary
-from pagewarden.report.wire import to_json
 from pagewarden.report.wire_report import ReportDocument, report_document
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "klog"
 LONGEST_SECONDS = 5.0
 RENDER_EVERY = 20
 LONGEST_INPUT = 24_000
+STRETCH = 1_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+DOCUMENT = TypeAdapter(ReportDocument)
 _CAUSES = frozenset(cause.value for cause in Cause)
 
 Lines = list[bytes]
@@ -296,7 +302,7 @@ def check_answer(diagnosis: Diagnosis, line: str, *, again: bool) -> None:
     document = json.loads(line)
     if document["cause"] not in _CAUSES:
         raise ContradictionError(f"no such cause: {document['cause']}")
-    if again and json.loads(to_json(ReportDocument.model_validate(document))) != document:
+    if again and to_json(DOCUMENT.validate_json(line, strict=True)) != line:
         raise ContradictionError("JSON does not survive reading and writing")
 
 
@@ -351,7 +357,7 @@ def _expired(number: int, frame: FrameType | None) -> None:
 
 
 def run(
-    seeds: Sequence[Lines], count: int, seed: int, *, render_every: int = RENDER_EVERY
+    seeds: Sequence[Lines], count: int, seed: int | str, *, render_every: int = RENDER_EVERY
 ) -> Iterator[tuple[bytes, BaseException | None, int]]:
     """Examine `count` inputs; gives each with what was wrong with it (None: nothing) and its number of reports."""
     rng = random.Random(seed)
@@ -379,38 +385,92 @@ def fault_key(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(place.filename).name}:{place.name}:{place.lineno}"
 
 
+class Faults:
+    """What was found: how often each, and the first inputs of each in a folder."""
+
+    def __init__(self, out: Path | None) -> None:
+        self.times: Counter[str] = Counter()
+        self._out = out
+
+    def add(self, data: bytes, error: BaseException) -> None:
+        key = fault_key(error)
+        self.times[key] += 1
+        if self._out is not None and self.times[key] <= 3:
+            self._out.mkdir(parents=True, exist_ok=True)
+            name = hashlib.sha256(key.encode()).hexdigest()[:12]
+            (self._out / f"{name}-{self.times[key]}.log").write_bytes(data)
+            (self._out / f"{name}.txt").write_text(key + "\n" + "".join(traceback.format_exception(error)))
+
+
+class Tally:
+    """The stretches that were run, as lines of JSON in a file that several runs append to."""
+
+    def __init__(self, path: Path | None, seed: int) -> None:
+        self._path = path
+        self._seed = seed
+        self.stretches = (
+            [json.loads(line) for line in path.read_text().splitlines()] if path is not None and path.exists() else []
+        )
+
+    def holds(self, stretch: int) -> bool:
+        return any((done["seed"], done["stretch"]) == (self._seed, stretch) for done in self.stretches)
+
+    def add(self, stretch: int, inputs: int, reports: int, slowest: float, faults: Counter[str]) -> None:
+        done = {"seed": self._seed, "stretch": stretch, "inputs": inputs, "reports": reports}
+        done |= {"slowest_s": round(slowest, 3), "faults": dict(faults)}
+        self.stretches.append(done)
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.write(json.dumps(done) + "\n")
+
+    def summary(self) -> str:
+        inputs = sum(done["inputs"] for done in self.stretches)
+        reports = sum(done["reports"] for done in self.stretches)
+        slowest = max((done["slowest_s"] for done in self.stretches), default=0.0)
+        return f"{inputs} inputs, {reports} reports, slowest {slowest:.2f} s"
+
+    def faults(self) -> Counter[str]:
+        return sum((Counter(done["faults"]) for done in self.stretches), Counter[str]())
+
+
+def run_stretch(
+    seeds: Sequence[Lines], seed: int, stretch: int, count: int, tally: Tally, out: Path | None
+) -> Counter[str]:
+    """Run the inputs of one stretch and note them."""
+    faults = Faults(out)
+    reports, slowest, before = 0, 0.0, time.monotonic()
+    for data, error, found in run(seeds, count, f"{seed}/{stretch}"):
+        now = time.monotonic()
+        slowest, before = max(slowest, now - before), now
+        reports += found
+        if error is not None:
+            faults.add(data, error)
+    tally.add(stretch, count, reports, slowest, faults.times)
+    return faults.times
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--tally", type=Path)
     args = parser.parse_args()
     seeds = own_seeds() + (corpus_seeds(args.corpus) if args.corpus else [])
-    faults: dict[str, int] = {}
-    began, reports, slowest = time.monotonic(), 0, 0.0
-    before = began
-    for number, (data, error, found) in enumerate(run(seeds, args.count, args.seed), 1):
-        now = time.monotonic()
-        slowest, before = max(slowest, now - before), now
-        reports += found
-        if error is not None:
-            key = fault_key(error)
-            faults[key] = faults.get(key, 0) + 1
-            if args.out is not None and faults[key] <= 3:
-                args.out.mkdir(parents=True, exist_ok=True)
-                name = hashlib.sha256(key.encode()).hexdigest()[:12]
-                (args.out / f"{name}-{faults[key]}.log").write_bytes(data)
-                (args.out / f"{name}.txt").write_text(key + "\n" + "".join(traceback.format_exception(error)))
-        if number % 20_000 == 0:
-            rate = number / (now - began)
-            print(f"{number} inputs, {reports} reports, {rate:.0f}/s, slowest {slowest:.2f} s, {faults}", flush=True)
-    seconds = time.monotonic() - began
-    rate = args.count / seconds
-    print(f"{args.count} inputs, {reports} reports in {seconds:.0f} s ({rate:.0f}/s), slowest {slowest:.2f} s")
-    for key, times in sorted(faults.items()):
+    tally = Tally(args.tally, args.seed)
+    for stretch in range(-(-args.count // STRETCH)):
+        if tally.holds(stretch):
+            continue
+        count = min(STRETCH, args.count - stretch * STRETCH)
+        for key in run_stretch(seeds, args.seed, stretch, count, tally, args.out):
+            print(f"stretch {stretch}: {key}", flush=True)
+        if (stretch + 1) % 20 == 0:
+            print(tally.summary(), flush=True)
+    print(tally.summary())
+    for key, times in sorted(tally.faults().items()):
         print(f"  {times} x {key}")
-    return 1 if faults else 0
+    return 1 if tally.faults() else 0
 
 
 if __name__ == "__main__":

@@ -28,18 +28,26 @@ _PRESSURE = "{} avg10=0.00 avg60=0.00 avg300=0.00 total={}\n"
 
 
 class MadeMachine:
-    """A root folder in which a machine's files stand. :ivar sysctls: as last printed by the made kernel."""
+    """A root folder in which a machine's files stand. :ivar sysctls: as last printed by the made kernel.
 
-    def __init__(self, root: Path, name: str = "guest-4g") -> None:
+    :param name: one of tests/data/machines; None where the folder holds a made machine already.
+    """
+
+    def __init__(self, root: Path, name: str | None = "guest-4g") -> None:
         self.root = root
         self.paths = Paths(root)
+        self.vmstat = {**VMSTAT, **STALLS}
+        if name is not None:
+            self._make(name)
+        self._print_sysctls()
+
+    def _make(self, name: str) -> None:
+        root = self.root
         shutil.copytree(MACHINES / name, root, dirs_exist_ok=True)
         for folder in ("etc/sysctl.d", "var/lib", "proc/sys/kernel/random", "proc/pressure"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         self.boot("made-boot-1")
-        self.vmstat = {**VMSTAT, **STALLS}
         self.print_counters()
-        self._print_sysctls()
 
     def boot(self, boot_id: str) -> None:
         """Name this boot."""
@@ -59,6 +67,10 @@ class MadeMachine:
         """Somebody else writes a setting."""
         self.paths.sysctl(key).write_text(f"{text}\n")
         self.sync()
+
+    def refresh(self) -> None:
+        """Write vm.min_free_kbytes again, so that no mark is stale."""
+        self._take("vm.min_free_kbytes", self.value("vm.min_free_kbytes"))
 
     def sync(self) -> None:
         """Answer to what was written since."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.documents import adapter
 
 from pagewarden.cli.main import COMMANDS, main
 from pagewarden.cli.schema import DOCUMENTS
@@ -124,8 +125,7 @@ def test_some_output_is_checked() -> None:
 
 def schema_of(document: str) -> dict[str, Any]:
     module, model = DOCUMENTS[document]
-    schema: dict[str, Any] = getattr(import_module(module), model).model_json_schema(mode="serialization")
-    return schema
+    return adapter(getattr(import_module(module), model)).json_schema(mode="serialization")
 
 
 def fields_of(document: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ case "$1 ${2:-}" in
         cat
         [ ! -e "$SANDBOX/pip-is-slow" ] || sleep 0.5
         [ ! -e "$SANDBOX/pip-fails" ] || { echo 'WARNING: noise'; echo 'ERROR: no such package'; exit 1; }
+        case "$*" in *ahocorasick*) [ ! -e "$SANDBOX/no-wheel" ] || exit 1; exit 0 ;; esac
         case "$*" in *systemd*) [ ! -e "$SANDBOX/systemd-fails" ] || exit 1 ;; esac
         cp "$SANDBOX/command" .venv/bin/pagewarden
         ;;
@@ -126,7 +128,7 @@ def test_first_start_sets_up_and_the_second_does_not(sandbox: Sandbox) -> None:
         "<a b><*>",
         f"pagewarden: installing Python packages into {sandbox.checkout}/.venv\n",
     )
-    pip = sandbox.calls("pip install")
+    pip = sandbox.calls(" -e .")
     assert len(pip) == 1
     assert pip[0].endswith("-e .[metrics,html,systemd]")
     assert sandbox.run() == (0, "<>", "")
@@ -194,7 +196,7 @@ def test_root_installs_what_is_missing_without_a_question(sandbox: Sandbox) -> N
     assert all(call.endswith("(noninteractive)") for call in apt)
     assert "-y " in apt[0]
     assert "python3 python3-venv gcc libc6-dev python3-dev libsystemd-dev" in apt[0]
-    assert [call for call in calls if "pip install" in call][-1].endswith("-e .[metrics,html,systemd]")
+    assert [call for call in calls if " -e ." in call][-1].endswith("-e .[metrics,html,systemd]")
 
 
 def test_root_is_told_when_the_package_manager_fails(sandbox: Sandbox) -> None:
@@ -223,16 +225,16 @@ def test_goes_on_without_the_journal_and_takes_it_up_once_it_can(sandbox: Sandbo
         for line in stderr.splitlines()
         if "without reading the systemd journal" in line and "libsystemd-dev" in line
     ]
-    assert sandbox.calls("pip install")[0].endswith("-e .[metrics,html]")
+    assert sandbox.calls(" -e .")[0].endswith("-e .[metrics,html]")
     assert sandbox.run() == (0, "<>", "")
     # The headers alone do not help where the compiler is missing: nothing is tried, nothing is said.
     sandbox.flag("header")
     (sandbox.folder / "lacks").write_text("compiler\n")
     assert sandbox.run() == (0, "<>", "")
-    assert sandbox.calls("pip install") == []
+    assert sandbox.calls(" -e .") == []
     (sandbox.folder / "lacks").write_text(ALL_PRESENT)
     assert sandbox.run()[0] == 0
-    assert sandbox.calls("pip install")[0].endswith("-e .[metrics,html,systemd]")
+    assert sandbox.calls(" -e .")[0].endswith("-e .[metrics,html,systemd]")
 
 
 def test_a_journal_module_that_does_not_build_is_left_out_once(sandbox: Sandbox) -> None:
@@ -240,9 +242,22 @@ def test_a_journal_module_that_does_not_build_is_left_out_once(sandbox: Sandbox)
     status, _, stderr = sandbox.run()
     assert status == 0
     assert "systemd-python does not build" in stderr
-    assert [call.split()[-1] for call in sandbox.calls("pip install")] == [".[metrics,html,systemd]", ".[metrics,html]"]
+    assert [call.split()[-1] for call in sandbox.calls(" -e .")] == [".[metrics,html,systemd]", ".[metrics,html]"]
     assert sandbox.run() == (0, "<>", "")
-    assert sandbox.calls("pip install") == []
+    assert sandbox.calls(" -e .") == []
+
+
+def test_a_search_package_without_a_wheel_is_left_out(sandbox: Sandbox) -> None:
+    sandbox.flag("no-wheel")
+    status, stdout, stderr = sandbox.run()
+    assert (status, stdout) == (0, "<>")
+    assert "no wheel of ahocorasick-rs" in stderr
+    assert sandbox.run() == (0, "<>", "")
+
+
+def test_the_search_package_is_the_one_of_the_extra() -> None:
+    fast = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["fast"]
+    assert [f"'{requirement}'" in (ROOT / "bin/setup").read_text() for requirement in fast] == [True]
 
 
 def test_a_failed_set_up_is_legible_and_made_anew(sandbox: Sandbox) -> None:
@@ -263,13 +278,13 @@ def test_a_failed_set_up_is_legible_and_made_anew(sandbox: Sandbox) -> None:
 
 def test_a_changed_project_is_installed_again_into_the_same_environment(sandbox: Sandbox) -> None:
     sandbox.run(str(sandbox.checkout / "bin/setup"), "dev")
-    assert sandbox.calls("pip install")[0].endswith("-e .[dev,systemd]")
+    assert sandbox.calls(" -e .")[0].endswith("-e .[dev,systemd]")
     assert sandbox.run() == (0, "<>", "")
     (sandbox.checkout / "pyproject.toml").write_text("[project]\n# changed\n")
     assert sandbox.run()[0] == 0
     calls = sandbox.calls("")
     assert not [call for call in calls if "-m venv" in call]
-    assert next(call for call in calls if "pip install" in call).endswith("-e .[dev,systemd]")
+    assert next(call for call in calls if " -e ." in call).endswith("-e .[dev,systemd]")
 
 
 def test_a_failed_update_is_not_forgotten_when_the_project_changes_back(sandbox: Sandbox) -> None:
@@ -288,7 +303,7 @@ def test_more_is_installed_when_the_tests_ask_for_it(sandbox: Sandbox) -> None:
     sandbox.run()
     sandbox.calls("")
     assert sandbox.run(str(sandbox.checkout / "bin/setup"), "dev")[0] == 0
-    assert sandbox.calls("pip install")[0].endswith("-e .[dev,systemd]")
+    assert sandbox.calls(" -e .")[0].endswith("-e .[dev,systemd]")
 
 
 def relocate(box: Sandbox) -> None:
@@ -318,7 +333,7 @@ def test_two_first_starts_set_up_once(sandbox: Sandbox) -> None:
     starts = [sandbox.start() for _ in range(2)]
     outcomes = [(process.communicate(timeout=20), process.returncode) for process in starts]
     assert [(stdout, status) for (stdout, _), status in outcomes] == [("<>", 0), ("<>", 0)]
-    assert len(sandbox.calls("pip install")) == 1
+    assert len(sandbox.calls(" -e .")) == 1
 
 
 def test_a_place_that_cannot_be_written_to_is_said(sandbox: Sandbox) -> None:

@@ -105,12 +105,11 @@ class CarryOut:
                 break
             self._tell(f"{step.write.key}={step.write.text} is written; waiting for free memory in {', '.join(short)}")
             self._clock.sleep(POLL_SECONDS)
-        closed = [node for node in closed_nodes(step.zones, zones) if node not in closed_before]
-        if closed:
-            named = ", ".join(map(str, closed))
+        closed = set(closed_nodes(step.zones, zones)) - closed_before
+        if closed or step is not self._plan.steps[-1]:
             raise ApplyError(
-                f"stopped after {step.write.key}={step.write.text}: {LIMIT_SECONDS:.0f} s later node {named} still has "
-                "no zone with free memory above its new low mark and reserve"
+                f"stopped after {step.write.key}={step.write.text}: {LIMIT_SECONDS:.0f} s later free memory is still "
+                f"not above the new low mark in {', '.join(short)}"
             )
         self.notes.append(
             f"{', '.join(short)}: not above the new low mark {LIMIT_SECONDS:.0f} s after "

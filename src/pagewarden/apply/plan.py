@@ -1,20 +1,22 @@
 """From what is wanted to everything that will be done, before anything is done. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pagewarden.advise.effect import assigned_min_free
 from pagewarden.advise.types import Recommendation
 from pagewarden.apply.bounds import KEYS, effect_refusal, key_refusal, value_refusal
+from pagewarden.apply.owners import owners
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.snippet import render_snippet
 from pagewarden.apply.standing import retire, snippet_state, standings, state_note
-from pagewarden.apply.steps import plan_steps, without_boost
+from pagewarden.apply.steps import plan_steps, unsafe_step, without_boost
 from pagewarden.apply.types import Change, Owned, Plan, Record, Refused, Snippet, SnippetState, Step, Winner
 from pagewarden.apply.winners import unknown_files, winner_of
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import project
 from pagewarden.kernel.simulate import Simulation, Write, simulate
+from pagewarden.procfs.tuners import TunerFacts
 from pagewarden.procfs.types import Snapshot
 
 
@@ -23,6 +25,7 @@ class Scene:
     """What a plan is made from: the machine, and what we did to it before.
 
     :ivar now: UTC, ISO 8601, for the stamps.
+    :ivar tuners: what was seen of other programs that set these keys.
     """
 
     snapshot: Snapshot
@@ -32,6 +35,7 @@ class Scene:
     boot_id: str
     now: str
     version: str
+    tuners: TunerFacts = field(default_factory=TunerFacts)
 
 
 def changes_of(recommendations: Iterable[Recommendation], keys: Sequence[str] = ()) -> tuple[Change, ...]:
@@ -118,6 +122,9 @@ def _foreign_refusal(scene: Scene, change: Change, winners: Sequence[Winner], *,
     retired = next((entry for entry in scene.record.retired if entry.key == change.key), None)
     if change.auto and retired is not None:
         return f"left alone since {retired.since}: {retired.reason}"
+    others = owners(scene.tuners, [change.key])
+    if others:
+        return f"{others[0].name} sets it while the machine runs ({others[0].evidence}): stop that first"
     winner = next((entry for entry in winners if entry.key == change.key), None)
     if winner is None or winner.value == change.value:
         return None
@@ -138,7 +145,9 @@ def _effect(
         return None, (), "", ()
     simulation = simulate(machine, [step.write for step in steps], assigned)
     projection = project(simulation, scene.snapshot)
-    return simulation, steps, effect_refusal(simulation, projection) or "", projection.warnings
+    reason = effect_refusal(simulation, projection) or unsafe_step(machine, steps)
+    # What the steps are for needs no warning any more.
+    return simulation, steps, reason, tuple(line for line in projection.warnings if not line.endswith("in steps."))
 
 
 def _assemble(
@@ -166,7 +175,7 @@ def _assemble(
         refused=tuple(refused),
         before={change.key: machine.sysctls[change.key] for change in accepted},
         steps=steps,
-        snippet=render_snippet(owned, scene.version),
+        snippet=render_snippet(owned, scene.version) or None,
         snippet_before=scene.snippet.text,
         simulation=simulation,
         owned_after=owned,
@@ -226,7 +235,7 @@ def plan_revert(scene: Scene, keys: Sequence[str] = ()) -> Plan:
     writes = [step.write for step in steps if step.zones]
     state = snippet_state(scene.record, scene.snippet)
     ours = state in (SnippetState.OURS, SnippetState.ABSENT, SnippetState.REMOVED)
-    text = render_snippet(kept, scene.version) if ours else scene.snippet.text or ""
+    text = render_snippet(kept, scene.version) or None if ours else scene.snippet.text
     notes = [f"{entry.owned.key} is left alone: {entry.foreign}" for entry in lost]
     note = state_note(state, scene.snippet)
     return Plan(

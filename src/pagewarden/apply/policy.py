@@ -5,7 +5,6 @@ happen, and by the privileged half, which believes neither.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -290,10 +289,3 @@ def _days(text: str | None) -> frozenset[int] | None:
 
 def _stamp(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M} UTC"
-
-
-def unattended_words(verdict: Verdict, policy: Policy) -> Sequence[str]:
-    """Say for people whether a change would be made unattended, in one or more lines."""
-    if verdict.allowed:
-        return (f"Unattended: would be applied, and watched for {policy.probation_minutes} minutes",)
-    return ("Unattended: would not be applied:", *(f"- {reason}" for reason in verdict.reasons))

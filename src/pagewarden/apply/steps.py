@@ -74,11 +74,14 @@ def _step(machine: Machine, writes: Sequence[Write], assigned: int | None, value
 
 
 def _min_free_writes(machine: Machine, earlier: Sequence[Write], target: int, assigned: int | None) -> list[Write]:
-    """Take the largest safe value each time, until the target is reached; a target no step nears is taken at once."""
+    """Take the largest safe value each time, until the target is reached; where none nears it, it is taken at once.
+
+    A first step may lie a little below the value in force: where the marks are stale, writing that again moves them.
+    """
     available = [zone.free_pages for zone in machine.zones]
     matters = _above_min(machine)
     found: list[Write] = []
-    reached = int(machine.sysctls[MIN_FREE])
+    reached = 0
 
     def after(value: int) -> tuple[ZoneState, ...]:
         return simulate(machine, [*earlier, Write(MIN_FREE, str(value))], assigned).after
@@ -87,15 +90,42 @@ def _min_free_writes(machine: Machine, earlier: Sequence[Write], target: int, as
         states = zip(after(value), available, matters, strict=True)
         return all(state.marks.min_pages < pages for state, pages, matter in states if matter)
 
-    while reached < target and not safe(target) and len(found) < MOST_STEPS:
+    while not safe(target) and len(found) < MOST_STEPS:
         step = _largest(reached, target, safe)
-        if step == reached:
+        if step == reached or (not found and _sum_min(after(step)) * 4 < _sum_min_now(machine) * 3):
             break
         reached = step
         found.append(Write(MIN_FREE, str(reached)))
-        # Waited for before the next write: every zone that counts above its new low mark.
-        available = [state.marks.low_pages for state in after(reached)]
+        # Waited for before the next write: free memory above the new low marks, wherever it was not yet.
+        available = [max(pages, state.marks.low_pages) for pages, state in zip(available, after(reached), strict=True)]
     return [*found, Write(MIN_FREE, str(target))]
+
+
+def _sum_min(states: Sequence[ZoneState]) -> int:
+    return sum(state.marks.min_pages for state in states)
+
+
+def _sum_min_now(machine: Machine) -> int:
+    return sum(zone.min_pages for zone in machine.zones)
+
+
+def unsafe_step(machine: Machine, steps: Sequence[Step]) -> str:
+    """Say which step would push a zone under its new min mark; empty where none does.
+
+    :param machine: the one the steps were planned for.
+    """
+    available = [zone.free_pages for zone in machine.zones]
+    for step in steps:
+        for zone, state, pages, matters in zip(machine.zones, step.zones, available, _above_min(machine), strict=True):
+            if matters and state.marks.min_pages >= pages:
+                return (
+                    f"{step.write.key}={step.write.text} would push node {zone.node} {zone.name} under its new min "
+                    f"mark ({state.marks.min_pages} pages; free are {zone.free_pages}), and no smaller step leads "
+                    "there; free memory first"
+                )
+        # Waited for before the next write: free memory above the new low marks, wherever it was not yet.
+        available = [max(pages, state.marks.low_pages) for pages, state in zip(available, step.zones, strict=True)]
+    return ""
 
 
 def _above_min(machine: Machine) -> list[bool]:

@@ -22,7 +22,9 @@ from pagewarden.apply.types import Change, Clock, Intent, Outcome, Pending, Plan
 from pagewarden.apply.undo import Restoring, committed, put_snippet, recover_unfinished
 from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone, PagewardenError
 from pagewarden.kernel.machine import machine_of
+from pagewarden.procfs.reader import FolderRoot
 from pagewarden.procfs.snapshot import read_snapshot
+from pagewarden.procfs.tuners import read_tuners
 
 
 def _silent(text: str) -> None:
@@ -53,6 +55,7 @@ def read_scene(system: System, record: Record) -> Scene:
         boot_id=system.kernel.boot_id(),
         now=system.clock.now().astimezone(UTC).isoformat(timespec="seconds"),
         version=__version__,
+        tuners=read_tuners(FolderRoot(str(system.paths.root))),
     )
 
 
@@ -139,7 +142,7 @@ def _pending(scene: Scene, plan: Plan, intent: Intent) -> Pending:
         before=plan.before,
         writes=tuple(step.write for step in plan.steps),
         snippet_before=plan.snippet_before,
-        snippet_after=plan.snippet or None,
+        snippet_after=plan.snippet,
         owned_after=plan.owned_after,
         retired_after=plan.retired_after,
     )

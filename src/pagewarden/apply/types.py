@@ -73,7 +73,7 @@ class Plan:
     :ivar changes: those that are made; `refused` holds the others.
     :ivar before: every key the plan touches -> its value today, which is what an undo writes.
     :ivar steps: in the order of writing.
-    :ivar snippet: the whole text of our file in /etc/sysctl.d afterwards; empty where it will not exist.
+    :ivar snippet: the whole text of our file in /etc/sysctl.d afterwards; None where it will not exist.
     :ivar snippet_before: its text today; None where it does not exist.
     :ivar simulation: the machine before and after all steps; None where there are none.
     :ivar owned_after: what is ours once all of it is done; `retired_after` what was let go.
@@ -87,7 +87,7 @@ class Plan:
     refused: tuple[Refused, ...]
     before: Mapping[str, str]
     steps: tuple[Step, ...]
-    snippet: str
+    snippet: str | None
     snippet_before: str | None
     simulation: Simulation | None
     owned_after: tuple["Owned", ...] = ()
@@ -100,7 +100,7 @@ class Plan:
     @property
     def idle(self) -> bool:
         """There is nothing to do: no value and no file would change."""
-        return not self.steps and self.snippet == (self.snippet_before or "")
+        return not self.steps and self.snippet == self.snippet_before
 
     @property
     def undo(self) -> tuple[Write, ...]:

@@ -2,27 +2,20 @@
 
 import argparse
 from dataclasses import replace
+from itertools import chain
 
 from pagewarden.advise.advice import advise
-from pagewarden.advise.observed import Observed
 from pagewarden.advise.policy import Workload
-from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text, read_machine
-from pagewarden.cli.observe import (
-    add_observation,
-    check_observation,
-    observed_later,
-    observed_logs,
-    wants_links,
-    watch,
-)
+from pagewarden.apply.policy import Policy
+from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
+from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus
-from pagewarden.kernel.machine import machine_of
 
 HELP = """\
 Say what to change on this machine and why, or that there is nothing to change. Each recommendation names the present
-and the proposed value, the evidence, the predicted effect on every zone, the price, and what would make it wrong.
-One look shows settings that are wrong by themselves; logs and counters show what fails or stalls, and what answers it.
-Nothing is ever written."""
+and the proposed value, the evidence, the predicted effect on every zone, the price, and what would make it wrong; on
+this machine also whether it would be applied without a person, and if not, why. One look shows settings that are wrong
+by themselves; logs and counters show what fails or stalls, and what answers it. Nothing is ever written."""
 
 EPILOG = """\
 examples:
@@ -54,27 +47,24 @@ def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, observe, advise, print."""
     check_observation(args)
     policy = advice_policy(args.root, args.workload)
-    snapshot, machine = read_machine(args.root)
-    observed = Observed()
-    if args.watch is not None:
-        snapshot, observed = watch(args.watch, snapshot)
-        machine = machine_of(snapshot)
-    elif args.later is not None:
-        earlier = snapshot
-        snapshot, machine = read_machine(args.later)
-        observed = Observed(interval=observed_later(args, earlier, snapshot))
-    observed = replace(observed, logs=observed_logs(args, snapshot, machine, policy))
-    if wants_links(snapshot, observed.logs):
-        from pagewarden.procfs.network import read_links
-
-        observed = replace(observed, links=read_links())
+    snapshot, machine, observed = observe(args, policy)
     advice = advise(snapshot, machine, policy, observed)
+    verdicts, limits = {}, Policy()
+    if args.root == "/" and advice.recommendations:
+        # What judges changes takes a tenth of a second to load.
+        from pagewarden.cli.previews import previews
+        from pagewarden.cli.unattended import configured_policy
+
+        limits = configured_policy()
+        verdicts = dict(previews(advice.recommendations, snapshot, machine, limits))
     if args.format == "json":
-        from pagewarden.report.wire import advice_document
+        from pagewarden.report.wire import advice_document, unattended_document
 
-        print_json(advice_document(advice))
+        document = advice_document(advice)
+        print_json(replace(document, unattended=unattended_document(verdicts)))
     else:
-        from pagewarden.report.advice import render_advice
+        from pagewarden.report.advice import render_advice, render_unattended
 
-        print_text(render_advice(advice, steps=args.explain))
+        parts = render_advice(advice, steps=args.explain)
+        print_text(chain(parts, render_unattended(verdicts, limits)))
     return ExitStatus.FOUND if args.check and not advice.quiet else ExitStatus.DONE

@@ -4,27 +4,32 @@ import argparse
 import sys
 
 from pagewarden.advise.advice import advise
-from pagewarden.advise.types import Workload
+from pagewarden.advise.policy import Workload
 from pagewarden.apply.bounds import KEYS
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.plan import changes_of, plan_changes
+from pagewarden.apply.probation_run import apply_on_probation
 from pagewarden.apply.signals import ended_by_signals
-from pagewarden.apply.transaction import apply_changes
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
-from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
+from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
+from pagewarden.cli.following import follow, terms_of
+from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus, UsageError
 
 HELP = """\
 Change settings, in the running kernel and in /etc/sysctl.d/60-pagewarden.conf for the next boot: those that 'advise'
 recommends (all, or the KEYs named), or values of your own (KEY=VALUE), with the same checks. Old values are recorded
 first; every write is read back, and every zone compared with the prediction. What does not come out as predicted, or
-hurts, is undone at once. Settings made elsewhere are left alone. Undo: pagewarden revert."""
+hurts, is undone at once. Settings made elsewhere are left alone. Afterwards the change is on probation: watched by
+pagewarden-probation.service where it is enabled, otherwise by this command while it stays on a terminal, and taken
+back if it hurts or does not help. Undo: pagewarden revert."""
 
 EPILOG = f"""\
 examples:
   pagewarden apply --dry-run                   the file, each write and every zone, before anything is done
   sudo pagewarden apply
+  sudo pagewarden apply --journal              what failed in the last 30 days counts as well, as for 'advise'
   sudo pagewarden apply vm.min_free_kbytes=131072
   pagewarden apply --dry-run --root capture.tar.gz
 
@@ -40,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_root(parser)
     add_format(parser)
+    add_observation(parser)
     parser.add_argument("--dry-run", action="store_true", help="show everything that would be done, and do nothing")
     parser.add_argument(
         "--force", action="store_true", help="also where a file that is read before ours sets the key; says which"
@@ -47,14 +53,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workload",
         choices=[workload.value for workload in Workload],
-        default=Workload.GENERAL.value,
-        help="what the machine is for, as for 'advise' (default: general)",
+        help="what the machine is for, as for 'advise' (default: as configured, else general)",
+    )
+    parser.add_argument(
+        "--no-watch", action="store_true", help="do not stay and watch the change, where a terminal is there to stay on"
+    )
+    parser.add_argument("--plan", metavar="FILE", help="with --unattended: the plan that the service left")
+    parser.add_argument(
+        "--unattended", action="store_true", help="make what the plan asks for and the configured policy allows"
     )
     parser.add_argument("words", nargs="*", metavar="KEY[=VALUE]", help="a recommended setting, or one of your own")
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Plan, then print the plan or carry it out."""
+    if args.plan is not None or args.unattended:
+        return _unattended(args)
+    check_observation(args)
     own, named = parse_words(args.words)
     if args.dry_run:
         return _dry_run(args, own, named)
@@ -62,9 +77,26 @@ def run(args: argparse.Namespace) -> ExitStatus:
         raise UsageError("--root is for --dry-run: settings are changed on this machine alone")
     need_root("apply", args.words, look="pagewarden apply --dry-run")
     changes = _wanted(args, own, named)
+    system = running_system()
     with ended_by_signals():
-        outcome = apply_changes(running_system(), changes, force=args.force, all_or_nothing=bool(args.words))
-    return _answer(args, outcome)
+        outcome = apply_on_probation(
+            system, changes, terms_of(changes), force=args.force, all_or_nothing=bool(args.words)
+        )
+    status = _answer(args, outcome)
+    if status is ExitStatus.DONE and outcome.done and outcome.plan.steps:
+        return follow(system, stay=not args.no_watch)
+    return status
+
+
+def _unattended(args: argparse.Namespace) -> ExitStatus:
+    if args.plan is None or not args.unattended:
+        raise UsageError("--plan and --unattended go together: apply --plan FILE --unattended")
+    if args.words or args.dry_run or args.force or args.root != "/" or args.format != "text":
+        raise UsageError("--plan --unattended takes no other arguments: the plan says what, the configuration whether")
+    need_root("apply", ["--plan", args.plan, "--unattended"], look="pagewarden advise")
+    from pagewarden.cli.unattended import run_plan
+
+    return run_plan(args.plan)
 
 
 def parse_words(words: list[str]) -> tuple[list[Change], list[str]]:
@@ -93,8 +125,9 @@ def _wanted(args: argparse.Namespace, own: list[Change], named: list[str]) -> tu
     """Add what is recommended to what was given."""
     if args.words and not named:
         return tuple(own)
-    snapshot, machine = read_machine(args.root)
-    recommended = changes_of(advise(snapshot, machine, Workload(args.workload)).recommendations, named)
+    policy = advice_policy(args.root, args.workload)
+    snapshot, machine, observed = observe(args, policy)
+    recommended = changes_of(advise(snapshot, machine, policy, observed).recommendations, named)
     missing = [key for key in named if key not in {change.key for change in recommended}]
     for key in missing:
         print(f"pagewarden apply: {key}: no change is recommended (see pagewarden advise)", file=sys.stderr)

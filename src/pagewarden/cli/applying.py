@@ -19,6 +19,8 @@ from pagewarden.apply.transaction import System
 from pagewarden.apply.types import Clock, Record, Snippet, Standing
 from pagewarden.cli.common import read_machine
 from pagewarden.errors import ApplyError, NeedsRoot, UsageError
+from pagewarden.procfs.reader import FolderRoot
+from pagewarden.procfs.tuners import TunerFacts, read_tuners
 from pagewarden.procfs.types import Snapshot
 
 
@@ -73,6 +75,7 @@ def offline_scene(root: str) -> Scene:
         boot_id=boot_id_below(root),
         now=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
+        tuners=read_tuners(FolderRoot("/")) if snapshot.live else TunerFacts(),
     )
 
 

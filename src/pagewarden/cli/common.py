@@ -15,7 +15,7 @@ from pagewarden.procfs.types import Snapshot
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pagewarden.report.wire import Document
+    from pagewarden.report.document import Document
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +86,6 @@ def print_text(parts: Iterable["RenderableType"]) -> None:
 
 def print_json(document: "Document") -> None:
     """Print a document on one line."""
-    from pagewarden.report.wire import to_json
+    from pagewarden.report.document import to_json
 
     sys.stdout.write(to_json(document) + "\n")

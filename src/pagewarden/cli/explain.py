@@ -128,7 +128,7 @@ def _grouped(reports: Iterable[Report], *, every: bool) -> Iterator[ReportGroup]
 
 
 def _print_json(groups: Iterable[tuple[str, ReportGroup]], kernel: str | None) -> None:
-    from pagewarden.report.wire import to_json
+    from pagewarden.report.document import to_json
     from pagewarden.report.wire_report import report_document
 
     for name, group in groups:

@@ -18,6 +18,7 @@ COMMANDS = {
     "apply": "change settings, verified against the kernel, undone where that fails",
     "revert": "put back what apply changed",
     "rollback-status": "what apply changed, when, why, and what revert would put back",
+    "probation": "how the last change does, and what became of those before",
     "explain": "decode allocation failures, OOM kills and stalls found in kernel logs",
     "gfp": "decode a GFP mask as a given kernel numbered it",
     "history": "what the service saw over the past days",

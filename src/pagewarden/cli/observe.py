@@ -5,18 +5,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from pagewarden.advise.observed import Observed, ZoneTrend
 from pagewarden.advise.policy import AdvicePolicy
+from pagewarden.cli.common import read_machine
 from pagewarden.diagnose.interval import Interval, another_machine, interval_between
 from pagewarden.diagnose.log_evidence import Here, LogEvidence, gather_evidence
 from pagewarden.diagnose.trend import fit_trend
 from pagewarden.diagnose.types import Cause
 from pagewarden.errors import ReadError, UsageError
-from pagewarden.kernel.machine import Machine
+from pagewarden.kernel.machine import Machine, machine_of
 from pagewarden.klog.types import Report
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
@@ -236,3 +237,26 @@ def _progress(total: float) -> AbstractContextManager[Callable[[float], None]]:
 def wants_links(snapshot: Snapshot, logs: LogEvidence | None) -> bool:
     """Whether the line rate of the network says something about what was found."""
     return snapshot.live and logs is not None and bool(logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED))
+
+
+def observe(args: argparse.Namespace, policy: AdvicePolicy) -> tuple[Snapshot, Machine, Observed]:
+    """Read the machine, for as long as was asked, and the logs that were named.
+
+    :raises ReadError: something that is needed cannot be read.
+    :raises UsageError: two captures are not of one machine.
+    """
+    snapshot, machine = read_machine(args.root)
+    observed = Observed()
+    if args.watch is not None:
+        snapshot, observed = watch(args.watch, snapshot)
+        machine = machine_of(snapshot)
+    elif args.later is not None:
+        earlier = snapshot
+        snapshot, machine = read_machine(args.later)
+        observed = Observed(interval=observed_later(args, earlier, snapshot))
+    observed = replace(observed, logs=observed_logs(args, snapshot, machine, policy))
+    if wants_links(snapshot, observed.logs):
+        from pagewarden.procfs.network import read_links
+
+        observed = replace(observed, links=read_links())
+    return snapshot, machine, observed

@@ -13,13 +13,14 @@ DOCUMENTS = {
     "config": ("pagewarden.report.wire_config", "ConfigDocument"),
     "gfp": ("pagewarden.report.wire_gfp", "GfpDocument"),
     "history": ("pagewarden.report.wire_history", "HistoryDocument"),
+    "probation": ("pagewarden.report.wire_probation", "ProbationDocument"),
     "report": ("pagewarden.report.wire_report", "ReportDocument"),
     "revert": ("pagewarden.report.wire_apply", "RevertDocument"),
     "rollback-status": ("pagewarden.report.wire_apply", "RollbackStatusDocument"),
     "simulation": ("pagewarden.report.wire", "SimulationDocument"),
-    "status": ("pagewarden.report.wire", "Status"),
+    "status": ("pagewarden.report.wire_status", "Status"),
 }
-"""Name -> where the pydantic model of the document lives."""
+"""Name -> where the document is declared."""
 
 HELP = "Print the JSON Schema of a document that the other commands print with --format json."
 
@@ -39,8 +40,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Print the schema."""
+    # pydantic is slow to import, and only what is published as a schema needs it.
+    from pydantic import TypeAdapter
+
     module, name = DOCUMENTS[args.name]
-    model = getattr(import_module(module), name)
-    json.dump(model.model_json_schema(mode="serialization"), sys.stdout, indent=2)
+    adapter = TypeAdapter(getattr(import_module(module), name))
+    json.dump(adapter.json_schema(mode="serialization"), sys.stdout, indent=2)
     sys.stdout.write("\n")
     return ExitStatus.DONE

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 from itertools import chain
 
 from pagewarden.cli.applying import changes_below
@@ -39,10 +40,10 @@ def run(args: argparse.Namespace) -> ExitStatus:
     changes = changes_below(args.root, snapshot)
     service = service_state(args.root)
     if args.format == "json":
-        from pagewarden.report.wire import service_document, status_document
+        from pagewarden.report.wire_status import service_document, status_document
 
         document = status_document(snapshot, machine, settings, changes)
-        print_json(document.model_copy(update={"service": service_document(service)}))
+        print_json(replace(document, service=service_document(service)))
     else:
         from pagewarden.report.service import render_service
         from pagewarden.report.status import render_status

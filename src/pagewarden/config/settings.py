@@ -142,7 +142,7 @@ class Metrics:
     """Numbers for monitoring; `pagewarden metrics` prints them without any setting."""
 
     textfile: str = _setting(
-        "", "File for node_exporter's textfile collector, written after each reading; empty: none is written.",
+        "", "File for node_exporter's textfile collector, replaced at most once a minute; empty: none is written.",
         pattern=r"(?:/[^/\x00-\x1f\x7f]+)+\.prom|", form="an absolute path that ends in .prom, or ''",
     )  # fmt: skip
 

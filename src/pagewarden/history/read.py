@@ -1,6 +1,8 @@
 """The commands' side of the history: opened to read only, while the service may be writing."""
 
+import os
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,8 +60,12 @@ def open_reader(path: str) -> Iterator[Reader]:
 
 def _check_readable(path: str) -> None:
     try:
-        with Path(path).open("rb"):
-            return
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ReadError(path, "not a regular file")
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise ReadError(path, "no such file", missing=True) from None
     except PermissionError:
@@ -77,7 +83,7 @@ def _connect(path: str, folder: str) -> sqlite3.Connection:
     try:
         return _opened(path)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
     copy = Path(folder) / "history.db"
     try:

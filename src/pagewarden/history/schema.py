@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from pagewarden.errors import PagewardenError
 from pagewarden.history.types import Event, EventKind, OpenFinding, Sample, ZoneSample
@@ -39,6 +40,7 @@ CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 MERGED = frozenset(EventKind) - {EventKind.CHANGE_APPLIED, EventKind.CHANGE_UNDONE}
 MAX_TEXT = 500
+MAX_DETAILS = 20
 MERGE_SECONDS = 3600.0
 """Events of one of these kinds, with the same cause and subject, that follow each other within this are one row."""
 
@@ -135,7 +137,8 @@ def add_event(database: sqlite3.Connection, event: Event) -> None:
             (event.kind, event.cause, event.subject, event.first_seconds - MERGE_SECONDS, event.last_seconds),
         ).fetchone()
     )
-    details = json.dumps(dict(event.details), separators=(",", ":"))
+    words = {name[:MAX_TEXT]: value[:MAX_TEXT] for name, value in islice(event.details.items(), MAX_DETAILS)}
+    details = json.dumps(words, separators=(",", ":"))
     times = (event.first_seconds, event.last_seconds)
     if not same:
         database.execute(
@@ -203,7 +206,7 @@ def newest_sample(database: sqlite3.Connection) -> float | None:
 
 
 def remove_before(database: sqlite3.Connection, end_seconds: float) -> None:
-    """Remove what ended before a time, and the boots and zones nothing speaks of any more."""
+    """Remove what ended before a time, and the boots that nothing speaks of any more."""
     database.execute("DELETE FROM zone_sample WHERE sample IN (SELECT id FROM sample WHERE at < ?)", (end_seconds,))
     database.execute("DELETE FROM sample WHERE at < ?", (end_seconds,))
     database.execute("DELETE FROM event WHERE last < ?", (end_seconds,))

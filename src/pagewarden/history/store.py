@@ -44,6 +44,7 @@ class History:
         self._limits = limits
         self._pruned_seconds = float("-inf")
         self._notes: list[str] = []
+        self._lost = False  # the connection is closed and could not be made anew yet
         self._database = self._open(now_seconds)
 
     def take_notes(self) -> tuple[str, ...]:
@@ -54,45 +55,62 @@ class History:
     @property
     def cursor(self) -> str | None:
         """The place in the kernel's log up to which events were kept."""
-        return schema.read_state(self._database, "cursor")
+        with self._errors():
+            return schema.read_state(self._database, "cursor")
 
     @property
     def findings(self) -> tuple[OpenFinding, ...]:
         """The findings that were open at the last write."""
-        return schema.read_findings(self._database)
+        with self._errors():
+            return schema.read_findings(self._database)
 
     def write(self, batch: Batch, now_seconds: float) -> None:
         """Add a batch in one transaction, and once an hour remove what is too old or too much.
 
         :raises HistoryError: nothing of it was written; it may be tried again.
         """
-        try:
+        with self._errors():
+            if self._lost:
+                self._database, self._lost = self._connect(), False
+            # A clock that jumps ahead must not make everything too old at once.
+            newest: float | None = None
             try:
-                self._write(batch, now_seconds)
+                newest = schema.newest_sample(self._database)
+                self._add(batch)
             except sqlite3.DatabaseError as error:
                 self._mend(error, now_seconds)
-                self._write(batch, now_seconds)
-        except sqlite3.Error as error:
-            raise HistoryError(f"{self._path}: {error}") from None
+                self._add(batch)
+        if now_seconds - self._pruned_seconds >= PRUNE_SECONDS or now_seconds < self._pruned_seconds:
+            self._pruned_seconds = now_seconds
+            self._try_to_prune(now_seconds if newest is None else min(now_seconds, newest + _DAY))
 
     def close(self) -> None:
         """Close the file; what was written is in it."""
         with suppress(sqlite3.Error):
             self._database.close()
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise HistoryError(f"{self._path}: {error}") from None
+
     def _mend(self, error: sqlite3.DatabaseError, now_seconds: float) -> None:
         """Make a write possible again where the file is damaged or as large as it may be; raise anything else."""
         if _is_damage(error):
+            # Closed before a new one is made: SQLite removes the log beside the file by its name.
             self._database.close()
+            self._lost = True
             self._set_aside(str(error), now_seconds)
-            self._database = self._connect()
-        elif error.sqlite_errorcode == sqlite3.SQLITE_FULL and self._room_bytes < schema.used_bytes(self._database):
+            self._database, self._lost = self._connect(), False
+        elif _code(error) == sqlite3.SQLITE_FULL and self._room_bytes < schema.used_bytes(self._database):
             self._shrink()
         else:  # a disk without room, which less history would not help
             raise error
 
     def _open(self, now_seconds: float) -> sqlite3.Connection:
-        try:
+        with self._errors():
             try:
                 return self._connect()
             except sqlite3.DatabaseError as error:
@@ -100,8 +118,6 @@ class History:
                     raise
                 self._set_aside(str(error), now_seconds)
                 return self._connect()
-        except sqlite3.Error as error:
-            raise HistoryError(f"{self._path}: {error}") from None
 
     def _connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None, cached_statements=16)
@@ -139,18 +155,16 @@ class History:
         try:
             for old in self._path.parent.glob(f"{self._path.name}.damaged-*"):
                 old.unlink()
-            self._path.replace(aside)
+            with suppress(FileNotFoundError):
+                self._path.replace(aside)
             for suffix in ("-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
             raise HistoryError(f"{self._path}: {problem}; it cannot be set aside: {error.strerror}") from None
         self._notes.append(f"{self._path} cannot be used ({problem}): kept as {aside.name}, the history begins anew")
 
-    def _write(self, batch: Batch, now_seconds: float) -> None:
+    def _add(self, batch: Batch) -> None:
         database = self._database
-        # A clock that jumps ahead must not make everything too old at once.
-        newest = schema.newest_sample(database)
-        until = now_seconds if newest is None else min(now_seconds, newest + _DAY)
         with _transaction(database):
             for sample in batch.samples:
                 schema.add_sample(database, sample)
@@ -160,9 +174,13 @@ class History:
                 schema.replace_findings(database, batch.findings)
             if batch.cursor is not None:
                 schema.write_state(database, "cursor", batch.cursor)
-        if now_seconds - self._pruned_seconds >= PRUNE_SECONDS or now_seconds < self._pruned_seconds:
-            self._prune(until)
-            self._pruned_seconds = now_seconds
+
+    def _try_to_prune(self, now_seconds: float) -> None:
+        """Prune; where that fails (a full disk) the batch is on disk all the same, and the next hour tries again."""
+        try:
+            self._prune(now_seconds)
+        except sqlite3.Error as error:
+            self._notes.append(f"{self._path}: what is old could not be removed: {error}")
 
     def _prune(self, now_seconds: float) -> None:
         """Thin what is old, remove what is too old or too much, and give the room back to the file system."""
@@ -171,7 +189,8 @@ class History:
         with _transaction(self._database):
             schema.remove_before(self._database, now_seconds - self._limits.max_days * _DAY)
         self._shrink()
-        self._database.execute("PRAGMA incremental_vacuum")
+        # As a script: execute() would do the first page alone.
+        self._database.executescript("PRAGMA incremental_vacuum;")
 
     def _thin(self, end_seconds: float, bucket_seconds: int) -> None:
         """Thin the samples before a time that were not thinned so far yet."""
@@ -202,8 +221,14 @@ class History:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    # The extended codes (SQLITE_CORRUPT_INDEX, ...) hold the code itself in their low byte.
-    return isinstance(error, Damaged) or getattr(error, "sqlite_errorcode", -1) & 0xFF in _DAMAGED
+    return isinstance(error, Damaged) or _code(error) in _DAMAGED
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    # Extended codes (SQLITE_CORRUPT_INDEX, ...) hold the code itself in their low byte.
+    # Errors of the module itself (a text that is not UTF-8, ...) have none.
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 @contextmanager

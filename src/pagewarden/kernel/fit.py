@@ -69,6 +69,16 @@ class Fit:
     extra_free_kbytes: int | None = None
     hidden_boost_pages: tuple[HiddenBoost, ...] = ()
 
+    def boosted_now(self, zone: Zone) -> int:
+        """Pages of boost in force in a zone, printed or not; one that only low and high still contain is over."""
+        if zone.boost_pages is not None:
+            return zone.boost_pages
+        if not any((d.node, d.zone, d.what) == (zone.node, zone.name, "min") for d in self.differences):
+            return 0
+        return next(
+            (pages for node, name, pages in self.hidden_boost_pages if (node, name) == (zone.node, zone.name)), 0
+        )
+
     @property
     def usable(self) -> bool:
         """Whether predictions for this machine can be trusted: exact, or stale and so refreshed by a write."""
@@ -312,6 +322,20 @@ def _reserve_differences(
     )
 
 
+def _boost_reason(pages: int, stale_marks: bool, in_min: bool) -> str:
+    if stale_marks:
+        return (
+            f"marks contain a boost of about {pages} pages, which this kernel does not print, over marks that date "
+            "from an earlier count of managed pages"
+        )
+    if in_min:
+        return f"marks are {pages} pages above the formula: a watermark boost, which this kernel does not print"
+    return (
+        f"low and high are {pages} pages above the formula, min is not: kernels 5.0 to 5.7 leave a boost in them when "
+        "a setting is written during one; the next write of vm.min_free_kbytes takes it out"
+    )
+
+
 def _unplaced(zones: Iterable[Zone]) -> Iterator[Difference]:
     # No layout of zones known to us holds these names: nothing can be predicted, so everything printed differs.
     for zone in zones:
@@ -329,13 +353,9 @@ def _reasons(
     reserve_rules: ReserveRules,
 ) -> Iterator[str]:
     boosted = {(node, zone) for node, zone, _ in hidden}
+    printed = {(d.node, d.zone, d.what) for d in marks}
     for node, zone, pages in hidden:
-        yield f"node {node} {zone}: " + (
-            f"marks contain a boost of about {pages} pages, which this kernel does not print, over marks that date "
-            "from an earlier count of managed pages"
-            if stale_marks
-            else f"marks are {pages} pages above the formula: a watermark boost, which this kernel does not print"
-        )
+        yield f"node {node} {zone}: {_boost_reason(pages, stale_marks, (node, zone, 'min') in printed)}"
     for node, zone in dict.fromkeys((d.node, d.zone) for d in marks if (d.node, d.zone) not in boosted):
         yield f"node {node} {zone}: " + (
             "marks date from an earlier count of managed pages (memory was freed to the allocator or plugged since); "

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+HAS_BLOCK = -1000
+"""The fragmentation index of an order of which a block is free."""
+
 
 def free_pages(free_blocks: Sequence[int]) -> int:
     """Pages in the free blocks; can differ from the zone's `free`, which is counted at another moment."""
@@ -16,7 +19,7 @@ def suitable_blocks(free_blocks: Sequence[int], order: int) -> int:
 def fragmentation_index(free_blocks: Sequence[int], order: int) -> int:
     """Would a request of this order fail for lack of memory (towards 0) or for fragmentation (towards 1000)?
 
-    -1000 says that a block is there and the request would not fail.
+    HAS_BLOCK says that a block is there and the request would not fail.
 
     Kernel: mm/vmstat.c:__fragmentation_index(), since 2.6.35; debugfs prints it divided by 1000.
     """
@@ -24,8 +27,13 @@ def fragmentation_index(free_blocks: Sequence[int], order: int) -> int:
     if blocks == 0:
         return 0
     if suitable_blocks(free_blocks, order):
-        return -1000
+        return HAS_BLOCK
     return 1000 - (1000 + free_pages(free_blocks) * 1000 // (1 << order)) // blocks
+
+
+def fragmentation_indexes(free_blocks: Sequence[int]) -> tuple[int, ...]:
+    """The index of every order."""
+    return tuple(fragmentation_index(free_blocks, order) for order in range(len(free_blocks)))
 
 
 def unusable_free_index(free_blocks: Sequence[int], order: int) -> int:

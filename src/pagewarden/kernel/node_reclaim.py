@@ -43,6 +43,28 @@ def decode_mode(value: int, bits_shifted: bool, any_bit_enables: bool, slab_bit:
     return ReclaimMode(value, on, tuple(text for bit, text in bits.items() if value & bit), value & ~known)
 
 
+def mode_on(value: int, version: KernelVersion | None, bits_shifted: bool) -> ReclaimMode:
+    """Decode a value as a release reads it; a release that is not known is taken as current."""
+    any_bit = not (version is None or version.at_least(5, 13))
+    slab = version is not None and not version.at_least(2, 6, 20)
+    return decode_mode(value, bits_shifted, any_bit, slab)
+
+
+def mode_in_words(mode: ReclaimMode, nodes_with_memory: int) -> str:
+    """What the kernel does with this value, in one sentence."""
+    if not mode.on:
+        text = "off: a full node's requests are served from other nodes before anything is reclaimed"
+    else:
+        also = [meaning for meaning in mode.meanings if meaning != _BITS[1]]
+        text = "on: a full node reclaims its own page cache before another node is used"
+        text += f", and may {' and '.join(also)} for it" if also else ", but writes and unmaps nothing for it"
+    if mode.ignored_bits:
+        text += f"; the other bits ({mode.ignored_bits}) mean nothing on this kernel"
+    if mode.on and nodes_with_memory < 2:
+        text += "; this machine has one node with memory, so that it does nothing here"
+    return text
+
+
 def reclaim_distance(version: KernelVersion | None, arch: str | None) -> int:
     """The distance beyond which a node is too far to be used before reclaiming, in units of the distance table.
 

@@ -1,12 +1,13 @@
 """What a simulated change would mean for a machine in use: how far its free memory is from the new marks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
 from pagewarden.kernel.defaults import default_min_free
 from pagewarden.kernel.lowmem_reserve import mem_available_pages
-from pagewarden.kernel.machine import MIN_FREE, Machine
+from pagewarden.kernel.machine import MIN_FREE, RECLAIM_MODE, Machine
+from pagewarden.kernel.node_reclaim import mode_in_words, mode_on
 from pagewarden.kernel.rules import Gap
 from pagewarden.kernel.simulate import Simulation, ZoneState
 from pagewarden.kernel.watermarks import zone_size
@@ -48,6 +49,7 @@ class Projection:
     :ivar to_free_bytes: what kswapd would have to free until every zone is above its new high mark.
     :ivar reclaimable_bytes: page cache and reclaimable slab: what it can free without swapping; None if not known.
     :ivar warnings: plain sentences, the worst first; empty where nothing stands against the change.
+    :ivar notes: plain sentences about new values that change no mark and no reserve but something else.
     """
 
     headroom: tuple[ZoneHeadroom, ...]
@@ -55,6 +57,7 @@ class Projection:
     to_free_bytes: int
     reclaimable_bytes: int | None
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,16 @@ def project(simulation: Simulation, snapshot: Snapshot) -> Projection:
     reclaimable = None if usage is None else (usage.cache_pages + usage.slab_pages) * machine.page_size
     available = _available_bytes(simulation, usage)
     warnings = _warnings(simulation, snapshot, headroom, to_free, reclaimable, available)
-    return Projection(headroom, available, to_free, reclaimable, warnings)
+    return Projection(headroom, available, to_free, reclaimable, warnings, tuple(_notes(simulation)))
+
+
+def _notes(simulation: Simulation) -> Iterator[str]:
+    machine, value = simulation.machine, simulation.sysctls.get(RECLAIM_MODE)
+    if value is None or value == machine.sysctls.get(RECLAIM_MODE):
+        return
+    mode = mode_on(int(value), machine.version, machine.rules.sysctl.reclaim_bits_shifted)
+    nodes = sum(any(zone.populated for zone in node.zones) for node in machine.nodes)
+    yield f"{RECLAIM_MODE} {value} is {mode_in_words(mode, nodes)}"
 
 
 def usage_of(snapshot: Snapshot, machine: Machine) -> Usage | None:

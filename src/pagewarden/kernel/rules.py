@@ -45,6 +45,7 @@ class WatermarkRules:
     :ivar movable_special: ZONE_MOVABLE is left out of the split and has a min of its own, as HighMem always had (6.6).
     :ivar promo: a promo mark above high exists (5.18; printed since 6.10 or 6.11).
     :ivar boost: marks are printed and tested with `watermark_boost` added (5.0).
+    :ivar keeps_boost: computing the marks during a boost leaves it in low and high (5.0 to 5.7).
     """
 
     size: Size
@@ -52,6 +53,7 @@ class WatermarkRules:
     movable_special: bool
     promo: bool
     boost: bool
+    keeps_boost: bool
 
     @property
     def label(self) -> str:
@@ -158,6 +160,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             movable_special=at(6, 6),
             promo=at(5, 18),
             boost=at(5, 0),
+            keeps_boost=at(5, 0) and not at(5, 8),
         ),
         ReserveRules(
             size=size,

@@ -92,6 +92,7 @@ class _State:
     # The kernel variables a write can change. Private to this module: everything handed out is frozen.
     machine: Machine
     marks: list[Marks]
+    boosts: list[int]
     protection: list[tuple[int, ...] | None]
     sysctls: dict[str, str]
     user_min_free_kbytes: int
@@ -144,6 +145,7 @@ def _start(machine: Machine, assigned_min_free: int | None) -> _State:
     state = _State(
         machine=machine,
         marks=list(machine.marks),
+        boosts=[machine.fit.boosted_now(zone) for zone in machine.zones],
         protection=[zone.protection_pages for zone in machine.zones],
         sysctls=dict(machine.sysctls),
         user_min_free_kbytes=NEVER_WRITTEN,
@@ -335,16 +337,25 @@ def _set_marks(state: _State) -> None:
     # A recomputation clears every boost, so these are the marks as printed afterwards.
     machine = state.machine
     extra = state.integer(EXTRA_FREE)
-    state.marks = list(
-        setup_per_zone_wmarks(
-            machine.zones,
-            state.min_free(),
-            state.integer(SCALE_FACTOR),
-            machine.rules.watermarks,
-            machine.page_size,
-            machine.fit.extra_free_kbytes if extra is None else extra,
-        )
+    computed = setup_per_zone_wmarks(
+        machine.zones,
+        state.min_free(),
+        state.integer(SCALE_FACTOR),
+        machine.rules.watermarks,
+        machine.page_size,
+        machine.fit.extra_free_kbytes if extra is None else extra,
     )
+    # Where the release is not known, the rules are those of the oldest that it may be.
+    keeps = machine.rules.watermarks.keeps_boost and machine.version is not None
+    kept = state.boosts if keeps else [0] * len(state.boosts)
+    state.marks = [marks.with_boost_left(boost) for marks, boost in zip(computed, kept, strict=True)]
+    state.boosts = [0] * len(state.boosts)
+    for zone, boost in zip(machine.zones, kept, strict=True):
+        if boost:
+            state.assumptions.append(
+                f"node {zone.node} {zone.name} is boosted by {boost} pages, and a write during a boost leaves it in "
+                "low and high on this kernel (5.0 to 5.7); another write takes it out"
+            )
 
 
 def _zone_states(state: _State) -> tuple[ZoneState, ...]:

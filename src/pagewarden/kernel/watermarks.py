@@ -1,7 +1,7 @@
 """Twins of `__setup_per_zone_wmarks()`: the min, low, high and promo marks of every zone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pagewarden.kernel.rules import Gap, Size, WatermarkRules
 from pagewarden.procfs.types import Zone
@@ -34,6 +34,10 @@ class Marks:
         """These marks as the kernel prints and tests them while a boost is in force."""
         promo = None if self.promo_pages is None else self.promo_pages + boost_pages
         return Marks(self.min_pages + boost_pages, self.low_pages + boost_pages, self.high_pages + boost_pages, promo)
+
+    def with_boost_left(self, boost_pages: int) -> "Marks":
+        """These marks as 5.0 to 5.7 compute them during a boost: low and high start from the min that contains it."""
+        return replace(self, low_pages=self.low_pages + boost_pages, high_pages=self.high_pages + boost_pages)
 
 
 def zone_size(zone: Zone, size: Size) -> int:

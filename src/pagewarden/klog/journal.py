@@ -12,6 +12,8 @@ from pagewarden.klog.journal_files import JOURNAL, JOURNAL_FOLDERS, NEEDED, chec
 from pagewarden.klog.prefix import PrefixReader
 from pagewarden.klog.types import LogLine, Report
 
+_REFUSAL = ": page allocation failure"
+
 
 def read_journal(since: datetime | None = None, *, directory: str | None = None) -> Iterator[Report]:
     """Give the reports among the kernel's lines in the journal. Numbers count entries, from the first read.
@@ -39,6 +41,21 @@ def journal_lines(since: datetime | None = None, *, directory: str | None = None
         prefixes = PrefixReader()
         for number, entry in enumerate(reader, 1):
             yield from entry_lines(number, entry, prefixes)
+
+
+def count_refusals(since_boot_seconds: float = 0.0, *, directory: str | None = None) -> int:
+    """Count this boot's reports of allocations that were refused, from so many seconds after boot on.
+
+    By the time since boot: a clock that was set meanwhile changes nothing. The kernel prints one report in ten seconds
+    at most, so that this is a lower bound.
+
+    :raises ReadError: as `read_journal` does.
+    """
+    with contextlib.closing(_open(directory)) as reader:
+        reader.this_boot()
+        reader.add_match(_TRANSPORT="kernel")
+        reader.seek_monotonic(timedelta(seconds=max(since_boot_seconds, 0.0)))
+        return sum(_REFUSAL in str(entry.get("MESSAGE", "")) for entry in reader)
 
 
 def entry_lines(number: int, entry: Mapping[str, Any], prefixes: PrefixReader) -> Iterator[LogLine]:

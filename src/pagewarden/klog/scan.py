@@ -1,12 +1,15 @@
 """Find the few places of a large log that matter, fast.
 
 A log of gigabytes holds a handful of reports. Blocks of it are searched for a few words of which every report has one;
-only the lines around them are looked at one by one. The C library's memmem() does this several times faster than
-`bytes.find`; where it is missing, `bytes.find` does it.
+only the lines around them are looked at one by one. The package ahocorasick_rs finds all the words in one pass; where
+it is missing, the C library's memmem() looks for one after the other, and without that `bytes.find` does.
 """
 
 import ctypes
+import functools
+import importlib
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +20,8 @@ SMALL_BYTES = 1 << 20
 LOOK_BEHIND = 24 * 1024
 # A line is given out up to this length; what is beyond is dropped.
 LONGEST_LINE = 64 * 1024
+# A hit is borne out, or not, by what stands this near on its line.
+CONFIRM_BYTES = 512
 BUFFER_BYTES = SMALL_BYTES + BLOCK_BYTES + 2 * LONGEST_LINE
 
 _FAILURE = re.compile(
@@ -39,12 +44,13 @@ class Needle:
 
 NEEDLES = (
     Needle(b"llocation ", _FAILURE, 4096),
-    Needle(b"vmalloc", re.compile(rb"vmalloc(?: error: |_node_range for size )"), 4096),
+    Needle(b"vmalloc", re.compile(rb"vmalloc(?: error: |_node_range for size |ation )"), 4096),
     Needle(b"oom-killer:", None, 4096),
     Needle(b"Killed process ", None, 8192),
     Needle(b"lowmem_reserve[]:", None, LOOK_BEHIND),
     Needle(b"Linux version ", re.compile(rb"Linux version \d"), 0),
 )
+LONGEST_WORD = max(len(needle.word) for needle in NEEDLES)
 
 
 def _memmem() -> Callable[[bytearray, bytes, int, int], int] | None:
@@ -70,46 +76,81 @@ def _bytes_find(data: bytearray, word: bytes, start: int, end: int) -> int:
     return data.find(word, start, end)
 
 
-find_word: Callable[[bytearray, bytes, int, int], int] = _memmem() or _bytes_find
+FindAll = Callable[[bytearray, int, int], list[tuple[int, Needle]]]
+"""Gives the places of all needles in a part of a buffer, in their order."""
+
+
+def _find_one_by_one(find: Callable[[bytearray, bytes, int, int], int]) -> FindAll:
+    def find_all(data: bytearray, start: int, end: int) -> list[tuple[int, Needle]]:
+        found = []
+        for needle in NEEDLES:
+            at = find(data, needle.word, start, end)
+            while at >= 0:
+                found.append((at, needle))
+                at = find(data, needle.word, at + 1, end)
+        return sorted(found, key=lambda hit: hit[0])
+
+    return find_all
+
+
+def _find_at_once() -> FindAll | None:
+    """One pass for all words; None where the package is missing."""
+    try:
+        package = importlib.import_module("ahocorasick_rs")
+    except ImportError:
+        return None
+    # Words that overlap one that was found are not found: "vmallocation ", which the needle of "vmalloc" allows for.
+    # It is this kind of match that the package searches for with vector instructions.
+    automaton = package.BytesAhoCorasick([needle.word for needle in NEEDLES], package.MATCHKIND_LEFTMOST_FIRST)
+
+    def find_all(data: bytearray, start: int, end: int) -> list[tuple[int, Needle]]:
+        with memoryview(data) as view, view[start:end] as part:
+            found = automaton.find_matches_as_indexes(part)
+        return [(start + at, NEEDLES[index]) for index, at, _ in found]
+
+    return find_all
+
+
+@functools.cache
+def _fastest() -> FindAll:
+    return _find_at_once() or _find_one_by_one(_memmem() or _bytes_find)
 
 
 class _Hits:
-    """The next hit of each needle in a buffer that loses its front and grows at its end."""
+    """The hits in a buffer that loses its front and grows at its end."""
 
-    def __init__(self) -> None:
-        self._next = [-1] * len(NEEDLES)
-        self._searched = [0] * len(NEEDLES)
+    def __init__(self, find_all: FindAll) -> None:
+        self._find_all = find_all
+        self._found: deque[tuple[int, Needle]] = deque()
+        self._searched = 0
 
-    def first(self, data: bytearray, start: int, end: int) -> tuple[int, Needle] | None:
-        """The first hit between `start` and `end` on a line that bears it out."""
-        while True:
-            best = self._nearest(data, start, end)
-            if best is None:
-                return None
-            at, needle = self._next[best], NEEDLES[best]
-            if needle.confirm is None or needle.confirm.search(_line_around(data, at, end)):
+    def first(self, data: bytearray, start: int, end: int, *, last: bool) -> tuple[int, Needle] | None:
+        """The first hit between `start` and `end` on a line that bears it out.
+
+        :param last: nothing comes after `end`. Otherwise a line that is cut there is judged when there is more of it.
+        """
+        self._search(data, start, end)
+        while self._found:
+            at, needle = self._found[0]
+            if at >= start and (needle.confirm is None or needle.confirm.search(_line_around(data, at, end))):
                 return at, needle
-            self._next[best], self._searched[best] = -1, at + 1
+            if not last and end - at < CONFIRM_BYTES and data.find(b"\n", at, end) < 0:
+                break
+            self._found.popleft()
+        return None
 
-    def _nearest(self, data: bytearray, start: int, end: int) -> int | None:
-        best: int | None = None
-        for index, needle in enumerate(NEEDLES):
-            at = self._next[index]
-            if at < start:
-                begin = max(start, self._searched[index])
-                rest = end - len(needle.word) + 1
-                at = self._next[index] = find_word(data, needle.word, begin, end) if begin < rest else -1
-                if at < 0:
-                    self._searched[index] = max(begin, rest)
-                    continue
-            if best is None or at < self._next[best]:
-                best = index
-        return best
+    def _search(self, data: bytearray, start: int, end: int) -> None:
+        """Search what has not been searched; a word may have begun before it."""
+        begin = max(start, self._searched - LONGEST_WORD + 1)
+        if self._searched < end:
+            new = self._find_all(data, begin, end)
+            self._found += [(at, needle) for at, needle in new if at + len(needle.word) > self._searched]
+            self._searched = end
 
     def shift(self, count: int) -> None:
         """The buffer lost `count` bytes at its front."""
-        self._next = [at - count if at >= count else -1 for at in self._next]
-        self._searched = [max(at - count, 0) for at in self._searched]
+        self._found = deque((at - count, needle) for at, needle in self._found if at >= count)
+        self._searched = max(self._searched - count, 0)
 
 
 class LogScanner:
@@ -119,13 +160,20 @@ class LogScanner:
 
     :param read_into: fills a buffer and says how many bytes it wrote; 0 at the end of the log.
     :param everything: give every line however large the log.
+    :param find_all: searches a block; None: the fastest way there is here.
     :ivar quiet: whoever takes the lines sets this while they belong to no report: the scanner then goes on searching.
     """
 
-    def __init__(self, read_into: Callable[[memoryview], int], *, everything: bool = False) -> None:
+    def __init__(
+        self,
+        read_into: Callable[[memoryview], int],
+        *,
+        everything: bool = False,
+        find_all: FindAll | None = None,
+    ) -> None:
         self.quiet = True
         self._read_into = read_into
-        self._hits = _Hits()
+        self._hits = _Hits(find_all or _fastest())
         self._data = bytearray(BUFFER_BYTES)
         self._at = 0
         self._end = 0
@@ -151,7 +199,7 @@ class LogScanner:
     def _seek(self) -> bool:
         """Go to a line a little before the next hit; False at the end of the log."""
         while True:
-            found = self._hits.first(self._data, self._at, self._end)
+            found = self._hits.first(self._data, self._at, self._end, last=self._ended)
             if found is not None:
                 self._hit, needle = found
                 self._advance(max(self._at, self._hit - needle.look_behind))
@@ -218,5 +266,6 @@ class LogScanner:
 
 def _line_around(data: bytearray, at: int, end: int) -> bytes:
     """The line at a place, as far as it is near."""
-    start = data.rfind(b"\n", max(at - 512, 0), at) + 1 or max(at - 512, 0)
-    return bytes(data[start : min(at + 512, end)]).partition(b"\n")[0]
+    begin = max(at - CONFIRM_BYTES, 0)
+    start = data.rfind(b"\n", begin, at) + 1 or begin
+    return bytes(data[start : min(at + CONFIRM_BYTES, end)]).partition(b"\n")[0]

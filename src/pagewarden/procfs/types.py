@@ -106,6 +106,15 @@ class Pressure:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface that is up. :ivar speed_mbit: line rate in Mbit/s; None where the driver does not say."""
+
+    name: str
+    speed_mbit: int | None
+    mtu_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class SysctlFile:
     """One file of a `sysctl.d` folder, or `/etc/sysctl.conf`.
 
@@ -127,15 +136,6 @@ class SysctlFile:
     def folder(self) -> str:
         """The folder that decides which of two files of one name counts."""
         return self.path.rpartition("/")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One network interface that is up. :ivar speed_mbit: line rate in Mbit/s; None where the driver does not say."""
-
-    name: str
-    speed_mbit: int | None
-    mtu_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """`pagewarden advise` for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from pagewarden.advise.types import Advice, Recommendation
+from pagewarden.apply.policy import Policy, Verdict
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.report.simulation import render_effect
 
@@ -50,6 +51,21 @@ def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[Renderable
         yield _finding(finding)
     for identifier in advice.declined:
         yield Text(f"Declined by you, and not repeated: {identifier}", style="dim")
+
+
+def render_unattended(verdicts: Mapping[str, Verdict], policy: Policy) -> Iterator[RenderableType]:
+    """Say of each setting whether it would be changed without a person, and if not, why."""
+    if verdicts:
+        yield ""
+        yield Text("Without a person (where pagewarden-apply.path is enabled)", style="bold")
+    for key, verdict in verdicts.items():
+        if verdict.allowed:
+            yield Padding(
+                Text(f"{key}: would be applied, and watched for {policy.probation_minutes} minutes"), (0, 0, 0, 2)
+            )
+        else:
+            yield Padding(Text(f"{key}: would not be applied:"), (0, 0, 0, 2))
+            yield from (Padding(Text(f"- {reason}", style="dim"), (0, 0, 0, 4)) for reason in verdict.reasons)
 
 
 def _recommendation(

@@ -91,11 +91,11 @@ def _numbers(state: ZoneState, *, promo: bool) -> list[str]:
 
 def _file(plan: Plan, snippet_path: str) -> Iterator[RenderableType]:
     yield ""
-    if plan.snippet == (plan.snippet_before or ""):
+    if plan.snippet == plan.snippet_before:
         yield f"{snippet_path} stays as it is."
         return
     yield heading(f"{snippet_path}, {'replaced by' if plan.snippet_before else 'new'}")
-    yield Text(plan.snippet.rstrip("\n"), no_wrap=True, overflow="ignore")
+    yield Text((plan.snippet or "").rstrip("\n"), no_wrap=True, overflow="ignore")
     yield ""
 
 
@@ -129,7 +129,7 @@ def render_reverted(outcome: Outcome, snippet_path: str) -> Iterator[RenderableT
         yield "Nothing to revert: no setting in force is pagewarden's."
     for change in plan.changes if outcome.done else ():
         yield Text(f"{change.key}: {plan.before[change.key]} -> {change.value}, as before", style="bold")
-    if outcome.done and plan.snippet != (plan.snippet_before or ""):
+    if outcome.done and plan.snippet != plan.snippet_before:
         yield f"{snippet_path}: {'rewritten without it' if plan.snippet else 'removed'}."
     yield from _notes(outcome)
 

@@ -22,6 +22,8 @@ def render_simulation(simulation: Simulation, projection: Projection) -> Iterato
         yield Text(f"{refusal.key}={refusal.text}: {why} ({refusal.error}); it changes nothing", style="bold red")
     settings = list(_settings(simulation))
     yield from settings
+    for note in projection.notes:
+        yield f"{note}."
     if simulation.refusals and not settings and simulation.before == simulation.after:
         return
     if settings or simulation.refusals:
@@ -32,7 +34,8 @@ def render_simulation(simulation: Simulation, projection: Projection) -> Iterato
 def render_effect(simulation: Simulation, projection: Projection) -> Iterator[RenderableType]:
     """Lay out what the writes do to the zones, the price and the warnings."""
     if simulation.before == simulation.after:
-        yield "No mark and no reserve of any zone changes; what else the setting does is not modelled."
+        rest = "" if projection.notes else "; what else the setting does is not modelled"
+        yield f"No mark and no reserve of any zone changes{rest}."
         yield from _assumptions(simulation)
         return
     if [state.marks for state in simulation.before] == [state.marks for state in simulation.after]:

@@ -10,7 +10,7 @@ from rich.text import Text
 from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.kernel.fit import Fit
-from pagewarden.kernel.fragmentation import unusable_free_index
+from pagewarden.kernel.fragmentation import HAS_BLOCK, fragmentation_indexes, unusable_free_index
 from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RATIO, RECLAIM_MODE, SCALE_FACTOR, Machine
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.report.apply import render_changes
@@ -133,7 +133,17 @@ def _blocks(snapshot: Snapshot, machine: Machine) -> Table:
         table.add_row(zone_name(machine, node, name), *map(count_text, row))
         unusable = [unusable_free_index(row, order) // 10 for order in range(width)]
         table.add_row(Text("  too small", style="dim"), *(Text(f"{percent}%", style="dim") for percent in unusable))
+        indexes = fragmentation_indexes(row)
+        if any(row) and indexes[-1] != HAS_BLOCK:
+            cells = ("-" if index == HAS_BLOCK else f"{max(index, 0) / 1000:.2f}" for index in indexes)
+            table.add_row(Text("  index", style="dim"), *(Text(cell, style="dim") for cell in cells))
+            table.caption = INDEX_NOTE
+            table.caption_justify = "left"
     return table
+
+
+INDEX_NOTE = "index: 0 = memory is short, 1 = broken up, - = a block is there"
+"""The kernel's fragmentation index; where it is above vm.extfrag_threshold, compaction is tried."""
 
 
 ALWAYS_SHOWN = frozenset({MIN_FREE, SCALE_FACTOR, RATIO, RECLAIM_MODE, HUGE_SWITCH})

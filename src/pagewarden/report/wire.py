@@ -1,188 +1,67 @@
-"""The JSON the commands print: one pydantic model a document, published by `pagewarden schema NAME`.
-
-Contracts: fields are added within a schema number, never renamed or given another meaning. A value that is not known
-is null, never 0.
-"""
+"""The JSON of `pagewarden simulate` and `pagewarden advise`, which carries simulations."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pagewarden.advise.types import Advice, Effect, Recommendation
-from pagewarden.apply.types import Standing
-from pagewarden.diagnose.settings import Setting
+from pagewarden.apply.policy import Verdict
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause
-from pagewarden.history.types import ServiceState
-from pagewarden.kernel.fit import Difference, Fit
-from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.projection import Projection
 from pagewarden.kernel.simulate import Simulation, ZoneState
-from pagewarden.procfs.types import Snapshot, Zone
-
-Pages = Annotated[int, Field(description="pages")]
-
-
-class Document(BaseModel):
-    """Base of all documents: nothing unknown passes, nothing changes after it was made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
+from pagewarden.procfs.types import Zone
+from pagewarden.report.document import PAGES, Document, listed, said
 
 
-class StatusZone(Document):
-    """One zone as the kernel prints it; boost is contained in min, low, high and promo."""
-
-    node: int
-    zone: str
-    free_pages: Pages
-    min_pages: Pages
-    low_pages: Pages
-    high_pages: Pages
-    promo_pages: Pages | None
-    boost_pages: Pages | None
-    present_pages: Pages
-    managed_pages: Pages | None
-    spanned_pages: Pages
-    protection_pages: list[int] | None = Field(description="pages, by the index of the zone a request could have used")
-    free_blocks: list[int] | None = Field(description="number of free blocks, by order")
-
-
-class StatusSetting(Document):
-    """One setting beside the kernel's own choice."""
-
-    key: str
-    value: str
-    kernel_default: str | None
-    set_by: str | None
-    note: str | None = None
-
-
-class StatusChange(Document):
-    """One setting that `pagewarden apply` changed."""
-
-    key: str
-    value: str
-    original: str = Field(description="what revert writes")
-    applied_at: str
-    why: str
-    foreign: str | None = Field(description="why it is somebody else's now; null where it is still ours")
-
-
-class StatusDifference(Document):
-    """One number the model does not reproduce."""
-
-    node: int
-    zone: str
-    what: str
-    predicted: int
-    printed: int
-
-
-class StatusFit(Document):
-    """How well the model equals this kernel."""
-
-    exact: bool
-    stale: bool
-    variant: str | None
-    differences: list[StatusDifference]
-    reasons: list[str] = Field(description="why each zone that differs may do so")
-
-
-class ServiceFinding(Document):
-    """A finding that the service has open."""
-
-    identity: str
-    cause: str
-    severity: str
-    text: str
-    since_time: float
-
-
-class ServiceProbation(Document):
-    """A change that is being watched."""
-
-    key: str
-    value: str
-    old_value: str
-    until_time: float
-
-
-class StatusService(Document):
-    """What the service says of itself. Times are seconds since 1970."""
-
-    version: str
-    pid: int
-    since_time: float
-    last_poll_time: float
-    next_poll_time: float
-    poll_count: int
-    report_count: int
-    findings: list[ServiceFinding]
-    plan: list[str]
-    probation: list[ServiceProbation]
-    degraded: list[str]
-
-
-class Status(Document):
-    """`pagewarden status --format json`."""
-
-    schema_name: Literal["pagewarden.status/1"] = Field("pagewarden.status/1", alias="schema")
-    host: str | None
-    kernel: str | None
-    page_size: int = Field(description="bytes")
-    page_size_assumed: bool
-    torn: list[str] = Field(description="why the files cannot be of one instant")
-    absent: dict[str, str] = Field(description="files that could not be used, and why")
-    zones: list[StatusZone]
-    settings: list[StatusSetting]
-    fit: StatusFit
-    changes: list[StatusChange] = Field(description="what pagewarden changed and did not revert")
-    service: StatusService | None = Field(None, description="null where the service does not run or may not be asked")
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneNumbers(Document):
     """The numbers of one zone that settings decide."""
 
-    managed_pages: Pages | None
-    min_pages: Pages
-    low_pages: Pages
-    high_pages: Pages
-    promo_pages: Pages | None
+    managed_pages: int | None = field(metadata=PAGES)
+    min_pages: int = field(metadata=PAGES)
+    low_pages: int = field(metadata=PAGES)
+    high_pages: int = field(metadata=PAGES)
+    promo_pages: int | None = field(metadata=PAGES)
     protection_pages: list[int] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedZone(ZoneNumbers):
     """One zone after the change, with the same numbers before it."""
 
     node: int
     zone: str
-    free_pages: Pages
+    free_pages: int = field(metadata=PAGES)
     before: ZoneNumbers
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationError(Document):
     """A write the kernel refuses."""
 
     key: str
-    error: str = Field(description="name of the errno")
+    error: str = field(metadata=said("name of the errno"))
     value: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationDocument(Document):
     """`pagewarden simulate --format json`."""
 
-    schema_name: Literal["pagewarden.simulation/1"] = Field("pagewarden.simulation/1", alias="schema")
+    schema: Literal["pagewarden.simulation/1"] = "pagewarden.simulation/1"
     kernel: str | None
-    sysctls: dict[str, str] = Field(description="every setting of the snapshot with its value afterwards")
+    sysctls: dict[str, str] = field(metadata=said("every setting of the snapshot with its value afterwards"))
     zones: list[SimulatedZone]
-    cost_bytes: int = Field(description="memory withdrawn from ordinary use; negative where some is given back")
-    mem_available_bytes: dict[str, int] | None = Field(description="before and after, by the kernel's formula")
-    to_free_bytes: int = Field(description="what must be freed until every zone is above its new high mark")
+    cost_bytes: int = field(metadata=said("memory withdrawn from ordinary use; negative where some is given back"))
+    mem_available_bytes: dict[str, int] | None = field(metadata=said("before and after, by the kernel's formula"))
+    to_free_bytes: int = field(metadata=said("what must be freed until every zone is above its new high mark"))
     errors: list[SimulationError]
     warnings: list[str]
+    notes: list[str] = field(metadata=said("what a new value does that changes no zone"))
     assumptions: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceDefaults(Document):
     """What the kernel itself would choose."""
 
@@ -191,6 +70,7 @@ class AdviceDefaults(Document):
     effective: int | str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceEvidence(Document):
     """One number or fact, and where it came from."""
 
@@ -199,6 +79,7 @@ class AdviceEvidence(Document):
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceRecommendation(Document):
     """One setting to change."""
 
@@ -214,16 +95,17 @@ class AdviceRecommendation(Document):
     confidence: Literal["low", "medium", "high"]
     auto: bool
     reference: str
-    against: str = Field(description="what would make this wrong")
-    keep: str = Field(description="what to do so that the change outlives a reboot")
-    identifier: str = Field(description="stays the same as long as the same is proposed for the same reason")
-    set_by: str | None = Field(description="who gave the setting its present value")
-    steps: list[str] = Field(description="the arithmetic, line by line")
-    worse: str | None = Field(description="what gets worse, beside the memory it costs")
-    commands: list[str] = Field(description="what to type; empty for what is not done by a command")
-    undo: list[str] = Field(description="what to type to take it back")
+    against: str = field(metadata=said("what would make this wrong"))
+    keep: str = field(metadata=said("what to do so that the change outlives a reboot"))
+    identifier: str = field(metadata=said("stays the same as long as the same is proposed for the same reason"))
+    set_by: str | None = field(metadata=said("who gave the setting its present value"))
+    steps: list[str] = field(metadata=said("the arithmetic, line by line"))
+    worse: str | None = field(metadata=said("what gets worse, beside the memory it costs"))
+    commands: list[str] = field(metadata=said("what to type; empty for what is not done by a command"))
+    undo: list[str] = field(metadata=said("what to type to take it back"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceFinding(Document):
     """A named cause."""
 
@@ -233,130 +115,39 @@ class AdviceFinding(Document):
     evidence: list[AdviceEvidence]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdviceUnattended(Document):
+    """Whether one setting would be changed without a person."""
+
+    key: str
+    allowed: bool
+    reasons: list[str] = field(metadata=said("what stands against it; empty where it is allowed"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdviceDocument(Document):
     """`pagewarden advise --format json`."""
 
-    schema_name: Literal["pagewarden.advice/1"] = Field("pagewarden.advice/1", alias="schema")
+    schema: Literal["pagewarden.advice/1"] = "pagewarden.advice/1"
     host: str | None
     kernel: str
     defaults: dict[str, AdviceDefaults]
     recommendations: list[AdviceRecommendation]
     findings: list[AdviceFinding]
-    withheld: list[str] = Field(description="why nothing can be recommended; empty where the model fits")
-    not_judged: dict[str, str] = Field(description="settings that could not be judged, and why")
-    declined: list[str] = Field(description="identifiers of what is not recommended because it was declined")
-
-
-def status_document(
-    snapshot: Snapshot, machine: Machine, settings: Iterable[Setting], changes: Iterable[Standing] = ()
-) -> Status:
-    """Build the status document."""
-    return Status(
-        host=snapshot.host,
-        kernel=snapshot.kernel,
-        page_size=snapshot.page_size,
-        page_size_assumed=snapshot.page_size_assumed,
-        torn=list(snapshot.torn),
-        absent=dict(snapshot.absent),
-        zones=[_status_zone(zone, snapshot.free_blocks) for zone in machine.zones],
-        settings=[
-            StatusSetting(
-                key=setting.key,
-                value=setting.value,
-                kernel_default=setting.kernel_default,
-                set_by=setting.set_by,
-                note=setting.note or None,
-            )
-            for setting in settings
-        ],
-        fit=_status_fit(machine.fit),
-        changes=[_status_change(entry) for entry in changes],
+    withheld: list[str] = field(metadata=said("why nothing can be recommended; empty where the model fits"))
+    not_judged: dict[str, str] = field(metadata=said("settings that could not be judged, and why"))
+    declined: list[str] = field(metadata=said("identifiers of what is not recommended because it was declined"))
+    unattended: list[AdviceUnattended] = field(
+        default_factory=list, metadata=said("of this machine only, not of a capture")
     )
 
 
-def _status_change(entry: Standing) -> StatusChange:
-    return StatusChange(
-        key=entry.owned.key,
-        value=entry.owned.value,
-        original=entry.owned.original,
-        applied_at=entry.owned.applied_at,
-        why=entry.owned.why,
-        foreign=entry.foreign or None,
-    )
-
-
-def service_document(state: ServiceState | str | None) -> StatusService | None:
-    """Build the service's part of the status document; None where nothing could be read."""
-    if not isinstance(state, ServiceState):
-        return None
-    return StatusService(
-        version=state.version,
-        pid=state.pid,
-        since_time=state.since_seconds,
-        last_poll_time=state.last_poll_seconds,
-        next_poll_time=state.next_poll_seconds,
-        poll_count=state.poll_count,
-        report_count=state.report_count,
-        findings=[
-            ServiceFinding(
-                identity=finding.identity,
-                cause=finding.cause,
-                severity=finding.severity,
-                text=finding.text,
-                since_time=finding.since_seconds,
-            )
-            for finding in state.findings
-        ],
-        plan=list(state.plan),
-        probation=[
-            ServiceProbation(key=p.key, value=p.value, old_value=p.old_value, until_time=p.until_seconds)
-            for p in state.probation
-        ],
-        degraded=list(state.degraded),
-    )
-
-
-def _status_zone(zone: Zone, blocks: Mapping[tuple[int, str], tuple[int, ...]] | None) -> StatusZone:
-    free_blocks = (blocks or {}).get((zone.node, zone.name))
-    return StatusZone(
-        node=zone.node,
-        zone=zone.name,
-        free_pages=zone.free_pages,
-        min_pages=zone.min_pages,
-        low_pages=zone.low_pages,
-        high_pages=zone.high_pages,
-        promo_pages=zone.promo_pages,
-        boost_pages=zone.boost_pages,
-        present_pages=zone.present_pages,
-        managed_pages=zone.managed_pages,
-        spanned_pages=zone.spanned_pages,
-        protection_pages=_listed(zone.protection_pages),
-        free_blocks=_listed(free_blocks),
-    )
-
-
-def _listed(values: Iterable[int] | None) -> list[int] | None:
-    return None if values is None else list(values)
-
-
-def _status_fit(fit: Fit) -> StatusFit:
-    return StatusFit(
-        exact=fit.exact,
-        stale=fit.stale,
-        variant=fit.variant,
-        differences=[_difference(difference) for difference in fit.differences],
-        reasons=list(fit.reasons),
-    )
-
-
-def _difference(difference: Difference) -> StatusDifference:
-    return StatusDifference(
-        node=difference.node,
-        zone=difference.zone,
-        what=difference.what,
-        predicted=difference.predicted,
-        printed=difference.printed,
-    )
+def unattended_document(verdicts: Mapping[str, Verdict]) -> list[AdviceUnattended]:
+    """Build the part of what would be applied without a person."""
+    return [
+        AdviceUnattended(key=key, allowed=verdict.allowed, reasons=list(verdict.reasons))
+        for key, verdict in verdicts.items()
+    ]
 
 
 def simulation_document(simulation: Simulation, projection: Projection) -> SimulationDocument:
@@ -382,6 +173,7 @@ def simulation_document(simulation: Simulation, projection: Projection) -> Simul
         to_free_bytes=projection.to_free_bytes,
         errors=[SimulationError(key=r.key, error=r.error, value=r.text) for r in simulation.refusals],
         warnings=list(projection.warnings),
+        notes=list(projection.notes),
         assumptions=list(simulation.assumptions),
     )
 
@@ -393,7 +185,7 @@ def _numbers(zone: Zone, state: ZoneState) -> dict[str, Any]:
         "low_pages": state.marks.low_pages,
         "high_pages": state.marks.high_pages,
         "promo_pages": state.marks.promo_pages,
-        "protection_pages": _listed(state.protection_pages),
+        "protection_pages": listed(state.protection_pages),
     }
 
 
@@ -466,8 +258,3 @@ def _finding(finding: Finding) -> AdviceFinding:
         text=finding.text,
         evidence=_evidence(finding.evidence),
     )
-
-
-def to_json(document: Document) -> str:
-    """Render a document as one JSON text, by the names of the contract."""
-    return document.model_dump_json(by_alias=True)

@@ -1,27 +1,28 @@
 """The JSON of `apply`, `revert` and `rollback-status`. Contracts, as `report/wire.py` says."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
-
-from pydantic import Field
 
 from pagewarden.apply.types import Outcome, Owned, Plan, Record, Refused, SnippetState, Standing, Winner
 from pagewarden.kernel.simulate import ZoneState
-from pagewarden.report.wire import Document, Pages
+from pagewarden.report.document import PAGES, Document, said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedZone(Document):
     """One zone's marks (boost left out) and reserves."""
 
     node: int
     zone: str
-    min_pages: Pages
-    low_pages: Pages
-    high_pages: Pages
-    promo_pages: Pages | None
+    min_pages: int = field(metadata=PAGES)
+    low_pages: int = field(metadata=PAGES)
+    high_pages: int = field(metadata=PAGES)
+    promo_pages: int | None = field(metadata=PAGES)
     protection_pages: list[int] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyChange(Document):
     """One setting that is changed."""
 
@@ -30,9 +31,10 @@ class ApplyChange(Document):
     value: str
     why: str
     evidence: list[str]
-    identifier: str | None = Field(description="of the recommendation; null for an administrator's own value")
+    identifier: str | None = field(metadata=said("of the recommendation; null for an administrator's own value"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRefused(Document):
     """One change that is not made."""
 
@@ -41,6 +43,7 @@ class ApplyRefused(Document):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyStep(Document):
     """One write, in order, and every zone after it."""
 
@@ -49,6 +52,7 @@ class ApplyStep(Document):
     zones: list[AppliedZone]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyWrite(Document):
     """One write."""
 
@@ -56,62 +60,67 @@ class ApplyWrite(Document):
     value: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyWinner(Document):
     """What sets a key at boot today, outside our file."""
 
     key: str
     value: str
-    place: str = Field(description="file and line, or the kernel command line")
-    last_word: bool = Field(description="applied after our file: ours would lose")
-    overridden: bool = Field(description="by --force")
+    place: str = field(metadata=said("file and line, or the kernel command line"))
+    last_word: bool = field(metadata=said("applied after our file: ours would lose"))
+    overridden: bool = field(metadata=said("by --force"))
     note: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyDocument(Document):
     """`pagewarden apply --format json`."""
 
-    schema_name: Literal["pagewarden.apply/1"] = Field("pagewarden.apply/1", alias="schema")
+    schema: Literal["pagewarden.apply/1"] = "pagewarden.apply/1"
     outcome: Literal["planned", "applied", "nothing", "refused"]
     changes: list[ApplyChange]
     refused: list[ApplyRefused]
     steps: list[ApplyStep]
     zones_before: list[AppliedZone]
-    cost_bytes: int = Field(description="memory withdrawn from ordinary use; negative where some is given back")
+    cost_bytes: int = field(metadata=said("memory withdrawn from ordinary use; negative where some is given back"))
     winners: list[ApplyWinner]
     snippet_path: str
-    snippet: str | None = Field(description="the whole file afterwards; null where it will not exist")
+    snippet: str | None = field(metadata=said("the whole file afterwards; null where it will not exist"))
     snippet_before: str | None
-    undo: list[ApplyWrite] = Field(description="what an undo writes, in its order")
+    undo: list[ApplyWrite] = field(metadata=said("what an undo writes, in its order"))
     warnings: list[str]
-    notes: list[str] = Field(description="what was found, finished, undone or left alone on the way")
+    notes: list[str] = field(metadata=said("what was found, finished, undone or left alone on the way"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevertDocument(Document):
     """`pagewarden revert --format json`."""
 
-    schema_name: Literal["pagewarden.revert/1"] = Field("pagewarden.revert/1", alias="schema")
+    schema: Literal["pagewarden.revert/1"] = "pagewarden.revert/1"
     outcome: Literal["reverted", "nothing"]
     restored: list[ApplyWrite]
     snippet_path: str
-    snippet: str | None = Field(description="the whole file afterwards; null where it does not exist")
+    snippet: str | None = field(metadata=said("the whole file afterwards; null where it does not exist"))
     notes: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedSetting(Document):
     """One setting that pagewarden changed."""
 
     key: str
     value: str
-    original: str = Field(description="what revert writes")
+    original: str = field(metadata=said("what revert writes"))
     current: str | None
     applied_at: str
     why: str
     evidence: list[str]
     identifier: str | None
     version: str
-    foreign: str | None = Field(description="why it is somebody else's now; null where it is still ours")
+    foreign: str | None = field(metadata=said("why it is somebody else's now; null where it is still ours"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetiredSetting(Document):
     """One setting that is left alone since somebody else set it."""
 
@@ -120,6 +129,7 @@ class RetiredSetting(Document):
     since: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnfinishedRun(Document):
     """A run that did not come to its end; the next one undoes or finishes it."""
 
@@ -127,10 +137,11 @@ class UnfinishedRun(Document):
     started_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackStatusDocument(Document):
     """`pagewarden rollback-status --format json`."""
 
-    schema_name: Literal["pagewarden.rollback-status/1"] = Field("pagewarden.rollback-status/1", alias="schema")
+    schema: Literal["pagewarden.rollback-status/1"] = "pagewarden.rollback-status/1"
     snippet_path: str
     snippet_state: SnippetState
     snippet_note: str | None
@@ -162,7 +173,7 @@ def apply_document(outcome: Outcome, snippet_path: str, *, dry_run: bool) -> App
         cost_bytes=simulation.cost_bytes if simulation else 0,
         winners=[_winner(winner, overridden=winner in plan.overridden) for winner in plan.winners],
         snippet_path=snippet_path,
-        snippet=plan.snippet or None,
+        snippet=plan.snippet,
         snippet_before=plan.snippet_before,
         undo=[ApplyWrite(key=write.key, value=write.text) for write in plan.undo],
         warnings=list(plan.warnings),
@@ -215,7 +226,7 @@ def revert_document(outcome: Outcome, snippet_path: str) -> RevertDocument:
         outcome="reverted" if outcome.done else "nothing",
         restored=[ApplyWrite(key=change.key, value=change.value) for change in plan.changes] if outcome.done else [],
         snippet_path=snippet_path,
-        snippet=plan.snippet or None,
+        snippet=plan.snippet,
         notes=list(outcome.notes),
     )
 

@@ -1,15 +1,15 @@
 """The JSON of `pagewarden config`."""
 
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import Field
-
 from pagewarden.config.settings import Merged
-from pagewarden.report.wire import Document
+from pagewarden.report.document import Document, said
 
 Value = bool | int | float | str | list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigSetting(Document):
     """One setting with the value in force."""
 
@@ -18,15 +18,16 @@ class ConfigSetting(Document):
     value: Value
     default: Value
     unit: str | None
-    file: str | None = Field(description="where the value came from; null where it is the default")
+    file: str | None = field(metadata=said("where the value came from; null where it is the default"))
     line: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigDocument(Document):
     """`pagewarden config --format json`."""
 
-    schema_name: Literal["pagewarden.config/1"] = Field("pagewarden.config/1", alias="schema")
-    files: list[str] = Field(description="read, in the order in which they were applied")
+    schema: Literal["pagewarden.config/1"] = "pagewarden.config/1"
+    files: list[str] = field(metadata=said("read, in the order in which they were applied"))
     settings: list[ConfigSetting]
 
 

@@ -1,49 +1,53 @@
 """The JSON of `pagewarden gfp`."""
 
+from dataclasses import dataclass, field
 from typing import Literal
-
-from pydantic import Field
 
 from pagewarden.kernel.gfp_readings import Reading
 from pagewarden.kernel.gfp_rights import CallerRights
 from pagewarden.kernel.gfp_tables import MEANINGS
-from pagewarden.report.wire import Document
+from pagewarden.report.document import Document, said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GfpFlag(Document):
     """One flag that is set."""
 
     name: str
-    bit: int | None = Field(description="null where the numbering has no such flag")
+    bit: int | None = field(metadata=said("null where the numbering has no such flag"))
     meaning: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GfpReading(Document):
     """The mask as some kernels read it."""
 
     kernels: str
-    mask: int | None = Field(description="null where these kernels lack one of the names given")
-    name: str = Field(description="as a current kernel prints it")
+    mask: int | None = field(metadata=said("null where these kernels lack one of the names given"))
+    name: str = field(metadata=said("as a current kernel prints it"))
     sense: Literal["sensible", "odd", "impossible"]
-    reasons: list[str] = Field(description="why it is odd or impossible")
+    reasons: list[str] = field(metadata=said("why it is odd or impossible"))
     flags: list[GfpFlag]
     unknown_bits: int
     unknown_names: list[str]
-    zone: str | None = Field(description="the highest zone allowed; null where the zone bits exclude each other")
+    zone: str | None = field(metadata=said("the highest zone allowed; null where the zone bits exclude each other"))
     may_sleep: bool
     wakes_kswapd: bool
-    migrate_type: str = Field(description="U, M or E: the free lists it is served from first")
-    min_mark_share: str | None = Field(
-        description="the part of a zone's min mark that must stay free, for example 3/8; null without a kernel"
+    migrate_type: str = field(metadata=said("U, M or E: the free lists it is served from first"))
+    min_mark_share: str | None = field(
+        metadata={
+            "description": "the part of a zone's min mark that must stay free, for example 3/8; null without a kernel"
+        }
     )
-    highatomic: bool | None = Field(description="pages of the highatomic reserve count; null where not known")
-    cma: bool | None = Field(description="CMA pages count; null where not known")
+    highatomic: bool | None = field(metadata=said("pages of the highatomic reserve count; null where not known"))
+    cma: bool | None = field(metadata=said("CMA pages count; null where not known"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GfpDocument(Document):
     """`pagewarden gfp --format json`: one reading for the kernel given, or one for each numbering."""
 
-    schema_name: Literal["pagewarden.gfp/1"] = Field("pagewarden.gfp/1", alias="schema")
+    schema: Literal["pagewarden.gfp/1"] = "pagewarden.gfp/1"
     mask: int | None
     names: str | None
     kernel: str | None

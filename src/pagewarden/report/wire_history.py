@@ -1,40 +1,42 @@
 """The JSON of `pagewarden history`."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import Field
-
 from pagewarden.history.types import Event, OpenFinding, Overview, Sample, ZoneSample
-from pagewarden.report.wire import Document, Pages
+from pagewarden.report.document import PAGES, Document, said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryZone(Document):
     """One zone of one reading."""
 
     node: int
     zone: str
-    free_pages: Pages
-    lowest_free_pages: int = Field(description="pages; the lowest in the time that the reading stands for")
-    min_pages: Pages
-    low_pages: Pages
-    high_pages: Pages
-    managed_pages: Pages | None
+    free_pages: int = field(metadata=PAGES)
+    lowest_free_pages: int = field(metadata=said("pages; the lowest in the time that the reading stands for"))
+    min_pages: int = field(metadata=PAGES)
+    low_pages: int = field(metadata=PAGES)
+    high_pages: int = field(metadata=PAGES)
+    managed_pages: int | None = field(metadata=PAGES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySample(Document):
     """One reading, or several thinned to one."""
 
-    time: float = Field(description="seconds since 1970; of several readings the last")
-    span_seconds: float = Field(description="the time that it stands for; 0 for a single reading")
+    time: float = field(metadata=said("seconds since 1970; of several readings the last"))
+    span_seconds: float = field(metadata=said("the time that it stands for; 0 for a single reading"))
     boot_id: str
-    page_size: int = Field(description="bytes")
+    page_size: int = field(metadata=said("bytes"))
     zones: list[HistoryZone]
-    counters: dict[str, int] = Field(description="of /proc/vmstat, since boot")
+    counters: dict[str, int] = field(metadata=said("of /proc/vmstat, since boot"))
     pressure_some_us: int | None
     pressure_full_us: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEvent(Document):
     """Something that happened."""
 
@@ -49,6 +51,7 @@ class HistoryEvent(Document):
     details: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFinding(Document):
     """A finding that is open."""
 
@@ -59,14 +62,15 @@ class HistoryFinding(Document):
     since_time: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryDocument(Document):
     """`pagewarden history --format json`."""
 
-    schema_name: Literal["pagewarden.history/1"] = Field("pagewarden.history/1", alias="schema")
-    kept: bool = Field(description="there is a history; false where the service has not run yet")
+    schema: Literal["pagewarden.history/1"] = "pagewarden.history/1"
+    kept: bool = field(metadata=said("there is a history; false where the service has not run yet"))
     since_time: float
     until_time: float
-    totals: dict[str, int] = Field(description="what each counter gained in this time")
+    totals: dict[str, int] = field(metadata=said("what each counter gained in this time"))
     samples: list[HistorySample]
     events: list[HistoryEvent]
     findings: list[HistoryFinding]

@@ -1,23 +1,24 @@
 """The JSON of `pagewarden explain`: one document a report (JSON Lines)."""
 
+from dataclasses import dataclass, field
 from typing import Literal
-
-from pydantic import Field
 
 from pagewarden.diagnose.diagnosis import Diagnosis, Remedy
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import ReportGroup, ReportKind
-from pagewarden.report.wire import Document
+from pagewarden.report.document import Document, said
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSource(Document):
     """Where the report stands."""
 
     file: str
-    line: int = Field(description="of its first line, from 1")
+    line: int = field(metadata=said("of its first line, from 1"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportCaller(Document):
     """The innermost function past the allocator's own."""
 
@@ -25,6 +26,7 @@ class ReportCaller(Document):
     module: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportZone(Document):
     """One zone of the report and what the kernel's check says of it."""
 
@@ -37,16 +39,17 @@ class ReportZone(Document):
     managed_kb: int | None
     present_kb: int | None
     lowmem_reserve_pages: list[int] | None
-    free_blocks: list[int | None] | None = Field(description="number of free blocks, by order")
+    free_blocks: list[int | None] | None = field(metadata=said("number of free blocks, by order"))
     usable: bool | None
     verdict: Literal["would-pass", "below-mark", "lowmem-reserve", "no-block", "not-eligible", "unknown"]
-    mark: str | None = Field(description="which watermark, with which discounts")
-    required_pages: int | None = Field(description="fewest pages with which the first comparison would have passed")
-    available_pages: int | None = Field(description="free pages that counted for it")
-    reason: str | None = Field(description="why the verdict is unknown")
-    steps: list[str] = Field(description="the arithmetic, line by line")
+    mark: str | None = field(metadata=said("which watermark, with which discounts"))
+    required_pages: int | None = field(metadata=said("fewest pages with which the first comparison would have passed"))
+    available_pages: int | None = field(metadata=said("free pages that counted for it"))
+    reason: str | None = field(metadata=said("why the verdict is unknown"))
+    steps: list[str] = field(metadata=said("the arithmetic, line by line"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRemedy(Document):
     """Something to do, or not to bother with."""
 
@@ -56,20 +59,21 @@ class ReportRemedy(Document):
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportDocument(Document):
     """`pagewarden explain --format json`, one line each."""
 
-    schema_name: Literal["pagewarden.report/1"] = Field("pagewarden.report/1", alias="schema")
+    schema: Literal["pagewarden.report/1"] = "pagewarden.report/1"
     source: ReportSource
     kind: ReportKind
     timestamp: str | None
-    last_timestamp: str | None = Field(description="of the last of several repeats")
+    last_timestamp: str | None = field(metadata=said("of the last of several repeats"))
     kernel: str | None
     arch: str | None
     comm: str | None
     pid: int | None
     count: int
-    suppressed_count: int | None = Field(description="messages the kernel says it held back")
+    suppressed_count: int | None = field(metadata=said("messages the kernel says it held back"))
     order: int | None
     gfp_mask: int | None
     gfp_flags: list[str]
@@ -85,7 +89,7 @@ class ReportDocument(Document):
     explanation: str
     harm: Literal["none", "degraded", "failed", "killed"]
     remedies: list[ReportRemedy]
-    raw: str | None = Field(description="the text, where the format is not known")
+    raw: str | None = field(metadata=said("the text, where the format is not known"))
 
 
 def report_document(file: str, group: ReportGroup, diagnosis: Diagnosis) -> ReportDocument:

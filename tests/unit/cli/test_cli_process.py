@@ -34,6 +34,24 @@ def test_exit_statuses_leave_the_program() -> None:
     assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status", "--root", str(MACHINE)),
+        ("simulate", "--root", str(MACHINE), "vm.min_free_kbytes=90112"),
+        ("advise", "--root", str(MACHINE)),
+        ("explain", str(DATA / "klog" / "failure-6.1.log")),
+        ("gfp", "0xcc0"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_json_is_printed_without_what_is_slow_to_import(command: tuple[str, ...]) -> None:
+    code = "import sys\nfrom pagewarden.cli.main import main\nstatus = main(sys.argv[1:])\n"
+    code += "print(status, *{'pydantic', 'rich', 'importlib.metadata'} & set(sys.modules))"
+    done = run(sys.executable, "-c", code, command[0], "--format", "json", *command[1:])
+    assert (done.stderr, done.stdout.splitlines()[-1]) == ("", "0")
+
+
 def test_a_reader_that_goes_away() -> None:
     command = f"{sys.executable} -m pagewarden status --root {MACHINE} | head -c1; exit ${{PIPESTATUS[0]}}"
     # The answer is larger than head wants but may fit the pipe's buffer: then nobody notices.

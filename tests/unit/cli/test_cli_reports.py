@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from tests.conftest import DATA
+from tests.documents import validated
 
 from pagewarden.cli.main import main
 from pagewarden.cli.schema import DOCUMENTS
-from pagewarden.report.wire import AdviceDocument, Status
+from pagewarden.report.wire import AdviceDocument
+from pagewarden.report.wire_status import Status
 
 MACHINES = DATA / "machines"
 NAMES = sorted(path.name for path in MACHINES.iterdir())
@@ -21,9 +23,7 @@ def answer(capsys: pytest.CaptureFixture[str], command: str, name: str, *more: s
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("\n") == 1
-    {"status": Status, "advise": AdviceDocument}[command].model_validate_json(captured.out)
-    found: dict[str, Any] = json.loads(captured.out)
-    return found
+    return validated({"status": Status, "advise": AdviceDocument}[command], captured.out)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,6 +37,10 @@ def test_status(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert bool(found["fit"]["differences"]) is (name == "guest-4g")
     assert found["torn"] == []
     for zone in found["zones"]:
+        blocks, indexes = zone["free_blocks"], zone["fragmentation_index"]
+        assert (blocks is None) == (indexes is None)
+        for order, index in enumerate(indexes or ()):
+            assert (index == -1000) == any(blocks[order:])
         assert zone["min_pages"] <= zone["low_pages"] <= zone["high_pages"]
         assert (
             zone["free_blocks"] is None or sum(n << o for o, n in enumerate(zone["free_blocks"])) == zone["free_pages"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import DATA
+from tests.documents import validated
 
 from pagewarden.cli.main import main
 from pagewarden.cli.simulate import parse_writes
@@ -20,9 +21,7 @@ def answer(capsys: pytest.CaptureFixture[str], machine: str, *words: str) -> dic
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out.count("\n") == 1
-    SimulationDocument.model_validate_json(captured.out)
-    found: dict[str, Any] = json.loads(captured.out)
-    return found
+    return validated(SimulationDocument, captured.out)
 
 
 def test_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,3 +99,16 @@ def test_a_capture_without_settings(capsys: pytest.CaptureFixture[str], tmp_path
     assert any("inferred" in text for text in found["assumptions"])
     assert found["kernel"] is None
     assert found["mem_available_bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"), [("numa-64g", "is off: a full node's"), ("guest-4g", "does nothing here")]
+)
+def test_a_reclaim_mode_is_put_into_words(capsys: pytest.CaptureFixture[str], machine: str, words: str) -> None:
+    value = "0" if machine == "numa-64g" else "1"
+    (note,) = answer(capsys, machine, f"vm.zone_reclaim_mode={value}")["notes"]
+    assert note.startswith(f"vm.zone_reclaim_mode {value} is ")
+    assert words in note
+    assert main(["simulate", "--root", str(MACHINES / machine), f"vm.zone_reclaim_mode={value}"]) == 0
+    assert words in " ".join(capsys.readouterr().out.split())
+    assert answer(capsys, machine, "vm.swappiness=10")["notes"] == []

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from bench.made_reports import ERAS, Era, dmesg, make_report
 from tests.conftest import DATA
+from tests.documents import validated
 
 from pagewarden.cli.main import main
 from pagewarden.report.wire_report import ReportDocument
@@ -158,11 +159,17 @@ def test_a_cut_off_log_gives_what_stands_before_the_damage(capsys: Capture, tmp_
 
 
 def test_json_is_one_document_a_line_and_validates(capsys: Capture) -> None:
-    found = documents(capsys, *sorted(LOGS.glob("*.log")))
+    status, out, err = explain(capsys, "--format", "json", *sorted(LOGS.glob("*.log")))
+    assert (status, err) == (0, "")
+    found = [validated(ReportDocument, line) for line in out.splitlines()]
     assert len(found) >= 6
-    for document in found:
-        again = ReportDocument.model_validate(document).model_dump(mode="json", by_alias=True)
-        assert again == document
+
+
+def test_a_file_whose_name_is_no_unicode(capsys: Capture, tmp_path: Path) -> None:
+    log = tmp_path / "\udcff.log"
+    log.write_bytes(FAILURE.read_bytes())
+    (document,) = documents(capsys, log)
+    assert document["source"]["file"] == str(log)
 
 
 def test_repeats_are_grouped_unless_all_are_asked_for(capsys: Capture, tmp_path: Path) -> None:

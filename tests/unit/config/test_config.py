@@ -19,6 +19,7 @@ from tests.nobody import as_nobody
 
 from pagewarden.advise.policy import LEAST_MARGIN, MOST_MARGIN, AdvicePolicy, Workload
 from pagewarden.advise.types import Level
+from pagewarden.apply.policy import Policy
 from pagewarden.cli.common import advice_policy
 from pagewarden.cli.main import main
 from pagewarden.config.check import check_file
@@ -260,6 +261,7 @@ def test_words_are_those_of_advise() -> None:
     margin = rules["advise.burst_margin"]
     assert (margin.low, margin.high) == (LEAST_MARGIN, MOST_MARGIN)
     assert asdict(AdvicePolicy()) == asdict(Config().advise)
+    assert asdict(Policy()) == asdict(Config().apply)
     assert [entry.name for entry in fields(Config)] == ["service", "advise", "apply", "history", "metrics"]
 
 

@@ -215,7 +215,10 @@ def test_a_folder_is_no_history(path: str) -> None:
     Path(path).mkdir()
     with pytest.raises(HistoryError, match="unable to open"):
         opened(path)
-    with pytest.raises(ReadError, match="is a directory"), open_reader(path):
+    with pytest.raises(ReadError, match="not a regular file"), open_reader(path):
+        pass
+    os.mkfifo(f"{path}.pipe")
+    with pytest.raises(ReadError, match="not a regular file"), open_reader(f"{path}.pipe"):
         pass
 
 
@@ -294,6 +297,52 @@ def test_a_batch_that_does_not_fit_makes_room(path: str) -> None:
     with open_reader(path) as reader:
         assert max(event.last_seconds for event in reader.events(0)) == NOW + 59
     history.close()
+
+
+def test_a_smaller_size_gives_room_back(path: str) -> None:
+    history = opened(path, max_mb=64)
+    events = tuple(report(NOW, subject=f"{number} {'z' * 480}") for number in range(9000))
+    history.write(Batch((sample(NOW),), events), NOW)
+    history.close()
+    assert Path(path).stat().st_size > 8 << 20
+    history = opened(path, max_mb=4)
+    history.write(Batch((sample(NOW + 1),)), NOW + 1)
+    history.close()
+    assert Path(path).stat().st_size <= 4 << 20
+    with open_reader(path) as reader:
+        assert len(list(reader.events(0))) > 1000
+
+
+def test_what_cannot_be_pruned_is_written_once_and_said(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    history = opened(path)
+    monkeypatch.setattr("pagewarden.history.schema.remove_before", fail)
+    history.write(Batch((sample(NOW),), (report(NOW),)), NOW)
+    assert history.take_notes() == (f"{path}: what is old could not be removed: database or disk is full",)
+    with open_reader(path) as reader:
+        assert list(reader.events(0)) == [report(NOW)]
+
+
+def test_a_folder_that_is_gone_for_a_while(path: str) -> None:
+    history = opened(path)
+    history.write(Batch(tuple(sample(NOW + n) for n in range(2000))), NOW)
+    history.close()
+    history = opened(path)
+    content = bytearray(Path(path).read_bytes())
+    for at in range(4096, len(content), 4096):
+        content[at : at + 200] = os.urandom(200)
+    Path(path).write_bytes(content)
+    folder = Path(path).parent
+    folder.rename(folder.with_name("away"))
+    for _ in range(2):
+        with pytest.raises(HistoryError):
+            history.write(Batch((sample(NOW),), (report(NOW),)), NOW)
+    folder.mkdir()
+    history.write(Batch((sample(NOW),), (report(NOW),)), NOW)
+    with open_reader(path) as reader:
+        assert list(reader.events(0)) == [report(NOW)]
 
 
 def test_age(path: str) -> None:

@@ -138,6 +138,8 @@ def test_low_and_high_alone_may_keep_a_boost() -> None:
     fit = machine(zones, SETTINGS, kernel="5.4.0").fit
     assert fit.hidden_boost_pages == ((0, "Normal", 512),)
     assert fit.stale
+    (reason,) = fit.reasons
+    assert "low and high are 512 pages above the formula, min is not" in reason
 
 
 def boosted_and_stale(**sysctls: str) -> Fit:

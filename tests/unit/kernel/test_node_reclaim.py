@@ -1,6 +1,7 @@
 import pytest
 
-from pagewarden.kernel.node_reclaim import decode_mode, reclaim_distance, switched_on_at_boot
+from pagewarden.kernel.node_reclaim import decode_mode, mode_in_words, mode_on, reclaim_distance, switched_on_at_boot
+from pagewarden.kernel.rules import rules_for
 from pagewarden.kernel.version import parse_version
 
 ON = "reclaim from the local node before using another"
@@ -82,3 +83,28 @@ def test_switched_on_at_boot(release: str | None, farthest: int, switched_on: bo
 def test_one_node_never_switches_it_on() -> None:
     assert not switched_on_at_boot(parse_version("2.6.32"), {}, "x86_64")
     assert not switched_on_at_boot(parse_version("2.6.32"), {0: (10,)}, "x86_64")
+
+
+@pytest.mark.parametrize(
+    ("value", "kernel", "nodes", "expected"),
+    [
+        (0, "6.1.0", 2, "off: a full node's requests are served from other nodes before anything is reclaimed"),
+        (1, "6.1.0", 2, "on: a full node reclaims its own page cache before another node is used, but writes and"),
+        (3, "6.1.0", 2, "before another node is used, and may write out dirty pages for it"),
+        (7, "6.1.0", 2, "and may write out dirty pages and unmap and swap pages for it"),
+        (1, "5.8.0", 2, "and may write out dirty pages for it"),
+        (1, "6.1.0", 1, "; this machine has one node with memory, so that it does nothing here"),
+        (
+            8,
+            "6.1.0",
+            2,
+            "off: a full node's requests are served from other nodes before anything is reclaimed; the other",
+        ),
+        (8, "4.19.0", 2, "on: a full node reclaims its own page cache before another node is used, but writes and"),
+        (17, "6.1.0", 2, "; the other bits (16) mean nothing on this kernel"),
+    ],
+)
+def test_a_mode_in_words(value: int, kernel: str, nodes: int, expected: str) -> None:
+    version = parse_version(kernel)
+    shifted = rules_for(version).sysctl.reclaim_bits_shifted
+    assert expected in mode_in_words(mode_on(value, version, shifted), nodes)

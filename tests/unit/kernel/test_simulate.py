@@ -228,6 +228,31 @@ def test_a_boost_is_cleared_by_whatever_computes_the_marks() -> None:
     assert write(machine, "lowmem_reserve_ratio=256").after[1].marks.min_pages == 14897
 
 
+@pytest.mark.parametrize(
+    ("kernel", "left"), [("5.0.0", 512), ("5.4.0", 512), ("5.7.19", 512), ("5.8.0", 0), ("5.10.0", 0)]
+)
+def test_a_write_during_a_boost_leaves_it_in_low_and_high(kernel: str, left: int) -> None:
+    """Kernel: 5.0 to 5.7, __setup_per_zone_wmarks() takes min_wmark_pages() before it clears watermark_boost."""
+    zones = [
+        zone("DMA", 3840, marks=(80, 100, 120)),
+        zone("Normal", 800000, marks=(16815 + 512, 21018 + 512, 25221 + 512)),
+    ]
+    machine = machine_of(snapshot(zones, {**SETTINGS, "lowmem_reserve_ratio": "256 32"}, kernel=kernel))
+    for text in ("min_free_kbytes=67584", "watermark_scale_factor=10"):
+        once = write(machine, text)
+        assert once.after[0].marks == Marks(80, 100, 120)
+        assert once.after[1].marks == Marks(16815, 21018 + left, 25221 + left)
+        assert any("leaves it in low and high" in told for told in once.assumptions) == bool(left)
+        assert write(machine, text, text).after[1].marks == Marks(16815, 21018, 25221)
+
+
+def test_a_boost_that_was_left_behind_is_taken_out_by_the_next_write() -> None:
+    zones = [zone("DMA", 3840, marks=(80, 100, 120)), zone("Normal", 800000, marks=(16815, 21018 + 512, 25221 + 512))]
+    machine = machine_of(snapshot(zones, {**SETTINGS, "lowmem_reserve_ratio": "256 32"}, kernel="5.4.0"))
+    assert machine.fit.boosted_now(machine.zones[1]) == 0
+    assert write(machine, "min_free_kbytes=67584").after[1].marks == Marks(16815, 21018, 25221)
+
+
 def test_promo_is_told_only_where_it_is_printed() -> None:
     assert write(machine_of(guest()), "min_free_kbytes=5000").after[0].marks.promo_pages is not None
     zones = [zone("Normal", GIB, marks=(1024, 1286, 1548))]

@@ -1,14 +1,15 @@
 import io
 import itertools
 import random
+import re
 from typing import Any
 
 import pytest
 from tests.unit.klog.samples import LINE_STYLES, NAMES, reports_of, sample, without_origin
 
 from pagewarden.klog import scan
-from pagewarden.klog.scan import BLOCK_BYTES, LONGEST_LINE, SMALL_BYTES, LogScanner
-from pagewarden.klog.sources import reports_in
+from pagewarden.klog.scan import BLOCK_BYTES, LONGEST_LINE, SMALL_BYTES, FindAll, LogScanner
+from pagewarden.klog.sources import _reports_in, reports_in
 
 NOISE = [
     b"Nov 21 01:30:07 box kernel: [ 8421.000012] usb 1-1: new high-speed USB device number 4 using xhci_hcd",
@@ -42,12 +43,21 @@ def read_in_pieces(data: bytes, rng: random.Random) -> Any:
     return read_into
 
 
-@pytest.fixture(params=["memmem", "find"])
+def ways() -> dict[str, FindAll | None]:
+    memmem = scan._memmem()
+    return {
+        "at once": scan._find_at_once(),
+        "memmem": scan._find_one_by_one(memmem) if memmem else None,
+        "find": scan._find_one_by_one(scan._bytes_find),
+    }
+
+
+@pytest.fixture(params=["at once", "memmem", "find"])
 def searching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = scan._memmem() if request.param == "memmem" else scan._bytes_find
-    if find is None:
-        pytest.skip("no memmem in this C library")
-    monkeypatch.setattr(scan, "find_word", find)
+    find_all = ways()[request.param]
+    if find_all is None:
+        pytest.skip(f"searching {request.param} is not possible here")
+    monkeypatch.setattr(scan, "_fastest", lambda: find_all)
 
 
 @pytest.mark.usefixtures("searching")
@@ -88,6 +98,17 @@ class TestLargeLogs:
             assert (found.order, found.line_number) == (2, before.count(b"\n") + 1), shift
 
     @pytest.mark.parametrize(
+        "line", [b"Linux version 6.5.0-rc1 (x@y) #1 SMP", b"vmalloc error: size 4096, page order 0"]
+    )
+    def test_a_line_across_the_end_of_a_block(self, line: bytes) -> None:
+        # The word stood before the end, and what bears it out behind it.
+        for shift in range(1, len(line) + 1):
+            before = (b"x" * 99 + b"\n") * (2 * SMALL_BYTES // 100)
+            before = before[-(SMALL_BYTES + BLOCK_BYTES - shift) :]
+            found = list(LogScanner(io.BytesIO(before + line + b"\n" + b"y\n" * BLOCK_BYTES).readinto).lines())
+            assert line in [raw for _, raw in found], shift
+
+    @pytest.mark.parametrize(
         "line",
         [
             b"swapper: page allocation failure. order:0, mode:0x20",
@@ -122,6 +143,22 @@ class TestLargeLogs:
         assert [found.kind for found in reports_in(data)] == ["page-allocation-failure", "memory-dump"]
 
 
+@pytest.mark.usefixtures("searching")
+def test_searching_misses_nothing_that_reading_every_line_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Small blocks, so that every part of a report comes to lie across the end of one.
+    monkeypatch.setattr(scan, "SMALL_BYTES", 3000)
+    monkeypatch.setattr(scan, "BLOCK_BYTES", 2000)
+    rng = random.Random(6)
+    for _ in range(25):
+        lines: list[bytes] = []
+        for _ in range(rng.randrange(1, 5)):
+            lines += noise(rng.randrange(9000))
+            lines += report(rng.choice(NAMES), rng.choice(list(LINE_STYLES)))
+        data = b"\n".join(lines + noise(rng.randrange(4000)))
+        searched = list(_reports_in(LogScanner(read_in_pieces(data, rng))))
+        assert searched == list(_reports_in(LogScanner(io.BytesIO(data).readinto, everything=True)))
+
+
 def test_numbers_and_lines_are_those_of_the_log() -> None:
     rng = random.Random(2)
     for size in (0, 1, 100, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES):
@@ -151,6 +188,38 @@ def test_a_report_right_after_many_hits_that_are_none() -> None:
     hits = b"Nov 21 01:30:07 box app[99]: resource allocation took 3 ms; allocation done\n" * 16000
     data = hits + b"a: page allocation failure: order:3, mode:0x20\n" + hits
     assert [(found.line_number, found.order) for found in reports_in(data)] == [(16001, 3)]
+
+
+def test_all_ways_find_the_same() -> None:
+    rng = random.Random(4)
+    pieces = [needle.word for needle in scan.NEEDLES] + [
+        b"\n",
+        b"vm",
+        b"vmalloc",
+        b"ation ",
+        b"x",
+        b"killer:",
+        b"Linux ",
+    ]
+    for _ in range(300):
+        data = bytearray(b"".join(rng.choices(pieces, k=rng.randrange(30))))
+        start = rng.randrange(len(data) + 1)
+        end = rng.randrange(start, len(data) + 1)
+        found = [find_all(data, start, end) for find_all in ways().values() if find_all is not None]
+        wanted = {
+            (match.start(), needle)
+            for needle in scan.NEEDLES
+            for match in re.compile(re.escape(needle.word)).finditer(data, start, end)
+        }
+        for hits in found:
+            assert hits == sorted(hits, key=lambda hit: hit[0])
+            assert set(hits) <= wanted
+            # One word may hide behind another that it overlaps; the line is the same.
+            assert {line_of(data, at) for at, _ in hits} == {line_of(data, at) for at, _ in wanted}
+
+
+def line_of(data: bytearray, at: int) -> int:
+    return data.count(b"\n", 0, at)
 
 
 def test_memmem_agrees_with_find() -> None:

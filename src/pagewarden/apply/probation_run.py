@@ -1,0 +1,274 @@
+"""Probation's effects: changes that are made on probation, readings taken, and what was decided carried out.
+
+The record of the probation is written before the change, so that no crash leaves a change that nobody watches; one that
+was recorded and never made is found not to be in force, and closed. What was decided is written before it is done.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pagewarden.apply.plan import Scene
+from pagewarden.apply.policy import Trial, direction_of
+from pagewarden.apply.probation import (
+    Baseline,
+    Counts,
+    Decision,
+    Ending,
+    Probation,
+    Reading,
+    Sign,
+    Watched,
+    bought,
+    observe,
+)
+from pagewarden.apply.probation_file import (
+    drop_probation,
+    end_trials,
+    load_probation,
+    load_trials,
+    store_probation,
+    store_trials,
+)
+from pagewarden.apply.runtime import in_words
+from pagewarden.apply.state import load_record, locked
+from pagewarden.apply.transaction import System, apply_changes, revert_changes
+from pagewarden.apply.types import Change, Outcome, Plan
+from pagewarden.errors import ApplyError, PagewardenError
+from pagewarden.procfs.pressure import parse_pressure
+from pagewarden.procfs.reader import read_file
+from pagewarden.procfs.types import Pressure
+from pagewarden.procfs.vmstat import parse_vmstat
+
+CountRefusals = Callable[[float], int | None]
+"""Counts the allocations that this boot's log says were refused, from so many seconds after boot on; None: unknown."""
+
+LOG_SECONDS = 24 * 3600.0
+"""How far back the log is asked for the time before a change."""
+
+_PROMISES = {
+    "atomic-reserve-exhausted": Sign.FAILURES,
+    "direct-reclaim-stalls": Sign.STALLS,
+    "reclaim-too-slow": Sign.STALLS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a change is made. :ivar seconds: how long it is watched at least."""
+
+    seconds: float
+    unattended: bool
+    promised: Sign | None
+    count_refusals: CountRefusals
+
+
+def promise_of(cause: str) -> Sign | None:
+    """Give the sign that a change made for this cause is to lower; None where it is none that can be counted."""
+    return _PROMISES.get(cause)
+
+
+def apply_on_probation(
+    system: System,
+    changes: Sequence[Change],
+    terms: Terms,
+    *,
+    force: bool = False,
+    all_or_nothing: bool = False,
+    review: Callable[[Scene, Plan], None] = lambda scene, plan: None,
+) -> Outcome:
+    """Make these changes as `apply_changes` does, and have them watched from now on.
+
+    :raises PagewardenError: as `apply_changes` does; nothing is on probation then.
+    """
+    begun: list[Plan] = []
+
+    def begin(scene: Scene, plan: Plan) -> None:
+        review(scene, plan)
+        if plan.steps:
+            _begin(system, plan, terms)
+            begun.append(plan)
+
+    try:
+        return apply_changes(system, changes, force=force, all_or_nothing=all_or_nothing, review=begin)
+    except BaseException as error:
+        if begun:
+            # Where this fails, the next reading finds that the change is not in force.
+            with suppress(OSError, PagewardenError):
+                why = in_words(error).partition("; undone")[0]
+                _close(system, frozenset(begun[0].before), f"it failed while it was made: {why}", "")
+        raise
+
+
+def _begin(system: System, plan: Plan, terms: Terms) -> None:
+    """Record what will be watched. The lock is held."""
+    paths, now = system.paths, system.clock.now()
+    earlier = load_probation(paths)
+    trials = load_trials(paths)
+    if earlier is not None:
+        keys = frozenset(change.key for change in earlier.changes)
+        trials = end_trials(
+            trials, keys, now, "", f"not watched to its end: another change followed. {bought(earlier)}"
+        )
+    changes = tuple(
+        Watched(key, before, plan.steps[-1].sysctls[key])
+        for key, before in plan.before.items()
+        if plan.steps[-1].sysctls[key] != before
+    )
+    first = read_signs(system, {change.key: change.value for change in changes}, terms.count_refusals, 0.0)
+    trials += tuple(
+        Trial(
+            key=change.key,
+            direction=direction_of(change.before, change.value),
+            at=now,
+            unattended=terms.unattended,
+            before=change.before,
+            value=change.value,
+            promised=terms.promised.value if terms.promised else "",
+        )
+        for change in changes
+    )
+    try:
+        store_trials(paths, trials)
+        store_probation(paths, _new_probation(system, changes, first, terms))
+    except OSError as error:
+        raise ApplyError(f"{paths.state}: {in_words(error)}; nothing was changed") from None
+
+
+def _new_probation(system: System, changes: tuple[Watched, ...], first: Reading, terms: Terms) -> Probation:
+    up = first.uptime_seconds
+    log_seconds = min(up, LOG_SECONDS)
+    start = replace(first, counts=replace(first.counts, failures=None if first.counts.failures is None else 0))
+    return Probation(
+        changes=changes,
+        started_at=system.clock.now().astimezone(UTC).isoformat(timespec="seconds"),
+        boot_id=first.boot_id,
+        uptime_seconds=up,
+        seconds=terms.seconds,
+        unattended=terms.unattended,
+        promised=terms.promised,
+        baseline=Baseline(up, first.counts, terms.count_refusals(up - log_seconds), log_seconds),
+        last=start,
+        window=start,
+    )
+
+
+def read_signs(
+    system: System, values: dict[str, str | None] | dict[str, str], count_refusals: CountRefusals, since: float
+) -> Reading:
+    """Read the signs, with these settings.
+
+    :param since: from when on, in seconds after boot, the log is counted.
+    :raises PagewardenError: /proc does not tell what every kernel does.
+    """
+    root = system.paths.root
+    try:
+        uptime = float(read_file(root / "proc/uptime").split()[0])
+        vmstat = parse_vmstat(read_file(root / "proc/vmstat").decode(errors="replace"), str(root / "proc/vmstat"))
+    except (OSError, ValueError, IndexError) as error:
+        raise ApplyError(f"{root / 'proc'}: {in_words(error)}") from None
+    pressure = _pressure(system)
+    counts = Counts(
+        stalls=sum(count for name, count in vmstat.items() if name.split("_")[0] == "allocstall"),
+        oom_kills=vmstat.get("oom_kill"),
+        some_us=None if pressure is None else pressure.some.total_us,
+        full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
+        failures=count_refusals(since),
+    )
+    return Reading(system.kernel.boot_id(), uptime, counts, dict(values))
+
+
+def _pressure(system: System) -> Pressure | None:
+    path = system.paths.root / "proc/pressure/memory"
+    try:
+        return parse_pressure(read_file(path).decode(errors="replace"), str(path))
+    except OSError:
+        return None  # not built in, or switched off
+
+
+def watch_once(system: System, count_refusals: CountRefusals) -> Probation | None:
+    """Take one reading, and carry out what it decides; None where nothing is on probation.
+
+    :return: the probation after the reading; with a decision, it is over and what was decided is done.
+    :raises PagewardenError: it could not be read, decided or carried out; to be tried again.
+    """
+    with locked(system.paths):
+        probation = load_probation(system.paths)
+        if probation is None:
+            return None
+        probation = observe(probation, _reading(system, probation, count_refusals))
+        try:
+            store_probation(system.paths, probation)
+        except OSError as error:
+            raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
+    if probation.decision is not None:
+        _carry_out(system, probation, probation.decision)
+    return probation
+
+
+def _reading(system: System, probation: Probation, count_refusals: CountRefusals) -> Reading:
+    values = {change.key: _value(system, change.key) for change in probation.changes}
+    since = probation.uptime_seconds if system.kernel.boot_id() == probation.boot_id else 0.0
+    return read_signs(system, values, count_refusals, since)
+
+
+def _value(system: System, key: str) -> str | None:
+    try:
+        return system.kernel.read(key)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ApplyError(f"{system.paths.sysctl(key)}: {in_words(error)}") from None
+
+
+def _carry_out(system: System, probation: Probation, decision: Decision) -> None:
+    keys = frozenset(change.key for change in probation.changes)
+    if decision.undo:
+        _take_back(system, probation, decision)
+    undone = "" if decision.ending is Ending.KEEP else decision.why
+    with locked(system.paths):
+        _close(system, keys, undone, bought(probation))
+
+
+def _close(system: System, keys: frozenset[str], undone: str, shown: str) -> None:
+    """Write down how it ended, and end it."""
+    try:
+        trials = end_trials(load_trials(system.paths), keys, system.clock.now(), undone, shown)
+        store_trials(system.paths, trials)
+        drop_probation(system.paths)
+    except OSError as error:
+        raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
+
+
+def _take_back(system: System, probation: Probation, decision: Decision) -> None:
+    """Go back to the values from before this change: where that is the first of ours, to the machine's own."""
+    record = load_record(system.paths)
+    owned = {change: record.owns(change.key) for change in probation.changes}
+    first = [change.key for change, entry in owned.items() if entry is not None and entry.original == change.before]
+    later = [change for change, entry in owned.items() if entry is not None and entry.original != change.before]
+    if first:
+        revert_changes(system, first)
+    if later:
+        why = f"Back to the value before {probation.started_at}: {decision.why}"
+        done = apply_changes(system, [Change(change.key, change.before, why, auto=True) for change in later])
+        if done.plan.refused:
+            raise ApplyError(f"{done.plan.refused[0].key}: not taken back: {done.plan.refused[0].reason}")
+    for change in probation.changes:
+        if _value(system, change.key) == change.value:
+            raise ApplyError(f"{change.key} is still {change.value}: it was not taken back ({decision.why})")
+
+
+def seconds_left(probation: Probation) -> float:
+    """Give how long it is watched yet, at least; 0 where only events are missing."""
+    return max(0.0, probation.seconds - probation.watched_seconds)
+
+
+def pause_seconds(probation: Probation) -> float:
+    """Give how long to wait until the next reading: often at first, seldom where it takes a day."""
+    return 10.0 if probation.watched_seconds < max(probation.seconds, 900.0) else 60.0
+
+
+def moment(stamp: str | None) -> datetime | None:
+    """Read a stamp; None stays None."""
+    return None if stamp is None else datetime.fromisoformat(stamp)

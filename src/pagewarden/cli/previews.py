@@ -1,0 +1,68 @@
+"""What `advise` says of each recommendation: would it be applied unattended, and if not, why."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from pagewarden.advise.types import Recommendation
+from pagewarden.apply.bounds import key_refusal
+from pagewarden.apply.owners import owners
+from pagewarden.apply.paths import Paths
+from pagewarden.apply.policy import Policy, Proposal, Situation, Verdict, judge
+from pagewarden.apply.probation_file import load_probation, load_trials
+from pagewarden.cli.status import service_state
+from pagewarden.history.types import ServiceState
+from pagewarden.kernel.machine import Machine
+from pagewarden.procfs.reader import FolderRoot
+from pagewarden.procfs.tuners import read_tuners
+from pagewarden.procfs.types import Snapshot
+
+
+def previews(
+    recommendations: Iterable[Recommendation], snapshot: Snapshot, machine: Machine, policy: Policy
+) -> Mapping[str, Verdict]:
+    """Judge each recommendation for this machine as it is now: key -> verdict.
+
+    :raises ApplyError: the record of earlier changes is damaged.
+    """
+    paths, now = Paths(), datetime.now(UTC)
+    situation = Situation(
+        now=now,
+        local=datetime.now().astimezone(),
+        uptime_seconds=snapshot.uptime_seconds,
+        pressure_percent=snapshot.pressure.some.avg60_percent if snapshot.pressure else None,
+        trials=load_trials(paths),
+        on_probation=load_probation(paths) is not None,
+    )
+    since = _standing_since()
+    tuners = read_tuners(FolderRoot("/"))
+    found: dict[str, Verdict] = {}
+    for entry in recommendations:
+        refused = key_refusal(machine, entry.key)
+        others = [f"{owner.name} sets it: {owner.evidence}" for owner in owners(tuners, [entry.key])]
+        if refused is not None:
+            found[entry.key] = Verdict((refused,))
+        else:
+            verdict = judge(_proposal(entry, since, now), policy, situation)
+            found[entry.key] = Verdict((*others, *verdict.reasons))
+    return found
+
+
+def _proposal(entry: Recommendation, since: Mapping[str, datetime], now: datetime) -> Proposal:
+    return Proposal(
+        key=entry.key,
+        current=entry.current,
+        value=entry.recommended,
+        risk=entry.risk.value,
+        confidence=entry.confidence.value,
+        evidence_since=entry.evidence_since or since.get(entry.cause),
+        evidence_latest=entry.evidence_latest or (now if entry.cause in since else None),
+        simulation=entry.effect.simulation if entry.effect else None,
+    )
+
+
+def _standing_since() -> dict[str, datetime]:
+    """Give since when the service has seen each cause; nothing where it does not run."""
+    state = service_state("/")
+    if not isinstance(state, ServiceState):
+        return {}
+    return {found.cause: datetime.fromtimestamp(found.since_seconds, UTC) for found in state.findings}

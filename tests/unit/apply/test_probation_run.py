@@ -1,0 +1,268 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
+
+from pagewarden.apply.paths import SNIPPET
+from pagewarden.apply.probation import Ending, Sign
+from pagewarden.apply.probation_file import load_probation, load_trials, probation_path
+from pagewarden.apply.probation_run import Terms, apply_on_probation, watch_once
+from pagewarden.apply.state import load_record, locked
+from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
+from pagewarden.apply.types import Change
+from pagewarden.errors import ApplyError, ChangeUndone
+
+MIN, SCALE = "vm.min_free_kbytes", "vm.watermark_scale_factor"
+UPTIME = 90_000.0
+
+
+class Watched:
+    """A made machine with a clock, on which something can be put on probation."""
+
+    def __init__(self, root: Path) -> None:
+        self.machine = MadeMachine(root)
+        self.time = MadeTime()
+        self.system: System = made_system(self.machine, self.time)
+        self.refusals: int | None = 0
+        self.boot_seconds = UPTIME
+        self.tick(0)
+        self.before = self.machine.value(MIN)
+        self.wanted = str(int(self.before) + 4096)
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time.seconds += seconds
+        self.boot_seconds += seconds
+        (self.machine.root / "proc/uptime").write_text(f"{self.boot_seconds:.2f} 1.0\n")
+        self.machine.print_counters()
+
+    def reboot(self) -> None:
+        self.machine.boot("made-boot-2")
+        self.boot_seconds = 20.0
+        for name in self.machine.vmstat:
+            if name.startswith(("allocstall", "oom")):
+                self.machine.vmstat[name] = 0
+        self.tick(0)
+
+    def terms(self, promised: Sign | None = None, *, unattended: bool = True) -> Terms:
+        return Terms(900.0, unattended, promised, lambda since: self.refusals)
+
+    def apply(self, value: str = "", promised: Sign | None = None, key: str = MIN, *, auto: bool = True) -> None:
+        change = Change(key, value or self.wanted, "because", auto=auto)
+        assert apply_on_probation(self.system, [change], self.terms(promised)).done
+
+    def watch(self) -> str:
+        """Take a reading: "" for on probation still, "none", or how it ended."""
+        found = watch_once(self.system, lambda since: self.refusals)
+        if found is None:
+            return "none"
+        return found.decision.ending.value if found.decision else ""
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def test_a_change_without_harm_stays(watched: Watched) -> None:
+    watched.apply()
+    assert load_probation(watched.system.paths) is not None
+    watched.tick(890)
+    assert watched.watch() == ""
+    watched.tick(20)
+    assert watched.watch() == "keep"
+    assert watched.watch() == "none"
+    assert watched.machine.value(MIN) == watched.wanted
+    (trial,) = load_trials(watched.system.paths)
+    assert (trial.key, trial.before, trial.value, trial.direction) == (MIN, watched.before, watched.wanted, 1)
+    assert (trial.undone, trial.unattended) == ("", True)
+    assert trial.bought.startswith("in 15 minutes: 0 direct reclaims")
+    assert trial.at == datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+    assert trial.ended_at is not None
+    assert trial.ended_at > trial.at
+
+
+def test_harm_takes_it_back_at_once_files_and_all(watched: Watched) -> None:
+    files = watched.machine.files()
+    watched.apply()
+    watched.tick(20)
+    watched.machine.vmstat["allocstall_normal"] += 700
+    watched.tick(1)
+    assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.before
+    assert watched.machine.files() == files
+    assert load_record(watched.system.paths).owned == ()
+    assert "direct reclaims a second" in load_trials(watched.system.paths)[0].undone
+
+
+@pytest.mark.parametrize(("after", "ending"), [(0, "keep"), (50, "no-better")])
+def test_what_was_promised_is_counted(watched: Watched, after: int, ending: str) -> None:
+    watched.machine.vmstat["allocstall_normal"] = 5000  # 50 to be expected in 15 minutes
+    watched.tick(0)
+    watched.apply(promised=Sign.STALLS)
+    watched.machine.vmstat["allocstall_normal"] += after
+    watched.tick(900)
+    assert watched.watch() == ending
+    assert watched.machine.value(MIN) == (watched.wanted if ending == "keep" else watched.before)
+    assert load_trials(watched.system.paths)[0].promised == "stalls"
+
+
+def test_it_survives_a_reboot(watched: Watched) -> None:
+    watched.apply()
+    watched.tick(600)
+    assert watched.watch() == ""
+    watched.reboot()
+    assert watched.watch() == ""
+    watched.tick(200)
+    assert watched.watch() == ""
+    watched.tick(100)
+    assert watched.watch() == "keep"
+
+
+def test_oom_kill_after_a_reboot_takes_it_back(watched: Watched) -> None:
+    watched.apply()
+    watched.reboot()
+    watched.machine.vmstat["oom_kill"] = 1
+    watched.tick(5)
+    assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.before
+    assert not (watched.machine.root / SNIPPET[1:]).exists()
+
+
+def test_a_clock_that_jumps_ends_nothing(watched: Watched) -> None:
+    watched.apply()
+    watched.time.seconds += 10 * 365 * 86400
+    assert watched.watch() == ""
+    watched.time.seconds -= 20 * 365 * 86400
+    assert watched.watch() == ""
+    watched.tick(900)
+    assert watched.watch() == "keep"
+
+
+def test_somebody_elses_value_is_left(watched: Watched) -> None:
+    watched.apply()
+    watched.machine.write(MIN, "70000")
+    watched.tick(10)
+    assert watched.watch() == "lost"
+    assert watched.machine.value(MIN) == "70000"
+    assert (
+        load_trials(watched.system.paths)[0].undone == f"{MIN} is 70000, not the {watched.wanted} that was on probation"
+    )
+
+
+def test_a_revert_by_hand_ends_it(watched: Watched) -> None:
+    watched.apply()
+    revert_changes(watched.system)
+    assert watched.watch() == "lost"
+    assert watched.machine.value(MIN) == watched.before
+
+
+def test_the_value_before_was_ours_as_well(watched: Watched) -> None:
+    apply_changes(watched.system, [Change(MIN, watched.wanted, "by hand")])
+    more = str(int(watched.wanted) + 4096)
+    watched.apply(more)
+    watched.machine.vmstat["oom_kill"] += 1
+    watched.tick(5)
+    assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.wanted
+    owned = load_record(watched.system.paths).owns(MIN)
+    assert owned is not None
+    assert (owned.value, owned.original) == (watched.wanted, watched.before)
+
+
+def test_a_second_change_ends_the_first_probation(watched: Watched) -> None:
+    watched.apply()
+    watched.tick(60)
+    watched.apply("20", key=SCALE)
+    first, second = load_trials(watched.system.paths)
+    assert first.bought.startswith("not watched to its end: another change followed. in 0 minutes")
+    assert (second.key, second.ended_at) == (SCALE, None)
+
+
+def test_a_change_that_fails_is_tried_and_not_on_probation(watched: Watched) -> None:
+    kernel = watched.system.kernel
+    assert isinstance(kernel, MadeKernel)
+
+    def spoil(write: object) -> None:
+        watched.machine.vmstat["oom_kill"] += 1
+        watched.machine.print_counters()
+
+    kernel.after_write = spoil
+    with pytest.raises(ChangeUndone):
+        watched.apply()
+    assert load_probation(watched.system.paths) is None
+    (trial,) = load_trials(watched.system.paths)
+    assert trial.undone.startswith("it failed while it was made: ")
+    assert watched.machine.value(MIN) == watched.before
+
+
+def _killed(watched: Watched, at: Callable[[], None]) -> None:
+    kernel = watched.system.kernel
+    assert isinstance(kernel, MadeKernel)
+    kernel.after_write = lambda write: at()
+
+
+def test_a_crash_while_it_is_made_leaves_nothing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL after the first write: nothing of ours runs any more until the next start."""
+    from pagewarden.apply import probation_run, transaction
+
+    class Killed(BaseException):
+        pass
+
+    def kill() -> None:
+        raise Killed
+
+    _killed(watched, kill)
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "_undo", lambda *args: Killed())
+        patch.setattr(probation_run, "_close", lambda *args: None)
+        with pytest.raises(Killed):
+            watched.apply()
+    _killed(watched, lambda: None)
+    assert watched.machine.value(MIN) == watched.wanted
+    assert recover(watched.system)
+    assert watched.machine.value(MIN) == watched.before
+    assert watched.watch() == "lost"
+    assert load_trials(watched.system.paths)[0].undone
+
+
+def test_a_crash_between_decision_and_undo_is_made_good(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pagewarden.apply import probation_run
+
+    watched.apply()
+    watched.machine.vmstat["oom_kill"] += 1
+    watched.tick(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(probation_run, "_carry_out", lambda *args: None)
+        assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.wanted
+    watched.machine.vmstat["oom_kill"] -= 1
+    watched.tick(5)
+    assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.before
+    assert watched.watch() == "none"
+
+
+def test_while_a_change_is_being_made_nothing_is_read(watched: Watched) -> None:
+    watched.apply()
+    with locked(watched.system.paths), pytest.raises(ApplyError, match="another pagewarden is changing settings"):
+        watched.watch()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"changes": 1}', "\x00"])
+def test_a_damaged_record_is_said(watched: Watched, text: str) -> None:
+    watched.apply()
+    probation_path(watched.system.paths).write_text(text)
+    with pytest.raises(ApplyError, match=r"probation\.json: damaged"):
+        watched.watch()
+
+
+def test_nobody_counts_refusals(watched: Watched) -> None:
+    watched.refusals = None
+    watched.apply(promised=Sign.FAILURES)
+    watched.tick(900)
+    assert watched.watch() == Ending.KEEP.value
+    assert replace(watched.terms()).promised is None
