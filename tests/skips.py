@@ -31,6 +31,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("the managed pages of this machine change", "memory comes while it runs: two readings do not compare"),
     Allowed("no promtool", "only Debian's package prometheus brings it"),
     Allowed("no sysctl programs", "a bare root has neither systemd nor procps, or no user namespaces"),
+    Allowed("no systemd", "a bare root has neither systemd nor its journal tools"),
     Allowed("no small disk: needs root", "CI may run where nothing can be mounted"),
     Allowed("no strace", "a bare root has none, and a container may not trace"),
     Allowed("no packages for the guest's Python", "the virtual machine has Debian 12's Python 3.11"),

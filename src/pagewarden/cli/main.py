@@ -26,6 +26,7 @@ COMMANDS = {
     "metrics": "numbers for Prometheus: zones, marks, reserves, settings, findings, reports",
     "config": "the configuration in force, and where each value came from",
     "capture": "save everything the other commands need, to look at elsewhere",
+    "daemon": "the service itself: watch this machine, tell the journal what appears, changes and ends",
     "schema": "print the JSON Schema of a command's JSON output",
 }
 """Every subcommand, and its line in the overview. Each lives in the module of its name (`_` for `-`) beside this."""
@@ -44,6 +45,23 @@ examples:
 """
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Measures the terminal itself: argparse imports shutil and with it all compressors for that, at every start."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with one line; argparse itself would print the whole usage before it."""
@@ -57,7 +75,7 @@ def main(argv: Sequence[str]) -> ExitStatus:
         description="The Linux page allocator, watched and explained: free memory against watermarks and reserves,\n"
         "allocation failures decoded, vm.* settings computed with the kernel's own arithmetic.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pagewarden {__version__}")
@@ -74,7 +92,7 @@ def main(argv: Sequence[str]) -> ExitStatus:
                     help=text,
                     description=module.HELP,
                     epilog=module.EPILOG,
-                    formatter_class=argparse.RawDescriptionHelpFormatter,
+                    formatter_class=_Formatter,
                     allow_abbrev=False,
                 )
             )

@@ -2,21 +2,17 @@
 
 import contextlib
 import importlib
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
+from pagewarden.klog.journal_files import JOURNAL, JOURNAL_FOLDERS, NEEDED, check_access
 from pagewarden.klog.prefix import PrefixReader
 from pagewarden.klog.types import LogLine, Report
 
-JOURNAL_FOLDERS = ("/var/log/journal", "/run/log/journal")
-_NAME = "journal"
 _REFUSAL = ": page allocation failure"
-_NEEDED = "the Python package systemd-python (extra 'systemd') is needed to read it"
 
 
 def read_journal(since: datetime | None = None, *, directory: str | None = None) -> Iterator[Report]:
@@ -92,10 +88,10 @@ def _open(directory: str | None) -> Any:
     try:
         journal = importlib.import_module("systemd.journal")
     except ImportError as error:
-        raise ReadError(_NAME, _NEEDED) from error
+        raise ReadError(JOURNAL, NEEDED) from error
     if directory is None:
-        _check_access(JOURNAL_FOLDERS)
-    name = directory or _NAME
+        check_access(JOURNAL_FOLDERS)
+    name = directory or JOURNAL
     try:
         reader = journal.Reader(path=directory) if directory is not None else journal.Reader()
         reader.seek_head()
@@ -104,12 +100,3 @@ def _open(directory: str | None) -> Any:
     except OSError as error:
         raise ReadError(name, error.strerror or str(error), missing=isinstance(error, FileNotFoundError)) from error
     return reader
-
-
-def _check_access(folders: Iterable[str]) -> None:
-    """Tell an absent journal and a forbidden one from one that holds nothing: the library shows all three empty."""
-    files = [path for folder in folders for path in Path(folder).glob("*/system.journal")]
-    if not files:
-        raise ReadError(_NAME, "this machine keeps none (no system.journal)", missing=True)
-    if not any(os.access(path, os.R_OK) for path in files):
-        raise PermissionDenied(_NAME, "only root and the groups systemd-journal and adm may read it")

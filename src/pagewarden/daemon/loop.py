@@ -1,0 +1,464 @@
+"""The service: waits, looks, folds, carries out. Everything that decides is in `state`; everything here may fail.
+
+One wait for everything: the poll's time, the journal, the pressure trigger, signals, answers of children. A function
+that fails is told once and tried again; it never ends the service nor silences the rest.
+"""
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pagewarden.config.settings import ConfigError
+from pagewarden.daemon import outlets, work
+from pagewarden.daemon.child import Child
+from pagewarden.daemon.clock import Clock
+from pagewarden.daemon.keeper import Keeper
+from pagewarden.daemon.log_lines import Block, LogCollector
+from pagewarden.daemon.log_source import Source, open_source
+from pagewarden.daemon.notify import Notifier
+from pagewarden.daemon.observe import Observer
+from pagewarden.daemon.outlets import Speak, Times
+from pagewarden.daemon.pressure import open_trigger
+from pagewarden.daemon.state import Limits, State, fold, set_limits, sleep_ns, start
+from pagewarden.daemon.types import (
+    MINUTE_NS,
+    SECOND_NS,
+    Action,
+    Ask,
+    Degraded,
+    Entry,
+    Fault,
+    Happened,
+    Kind,
+    Observation,
+    Reading,
+    Summary,
+)
+from pagewarden.errors import ExitStatus, PagewardenError, ReadError
+from pagewarden.klog.journal_files import JOURNAL
+from pagewarden.report.journal import service_fields
+
+LINES_AT_ONCE = 20_000
+"""Log entries read before the loop looks after everything else again."""
+LOG_PAUSE_NS = SECOND_NS
+"""The log wakes the service at most this often; twice as long after each time that there was nothing for it."""
+CHILD_NS = MINUTE_NS
+"""A child that has not answered after this long is ended."""
+RETRY_NS = 10 * MINUTE_NS
+"""How often something that could not be opened is tried again."""
+CLOCK_JUMP_SECONDS = 3600.0
+SELF_TEST_SECONDS = 60
+
+LOG, ADVICE, DECODER, CLOCK = "kernel log", "advice", "decoder", "wall clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line sets.
+
+    :ivar root: "/" or a folder that mirrors it; then no log is read unless `journal` names a directory.
+    :ivar once: one poll and one answer of the adviser, then end.
+    :ivar state_folder: for the history; None keeps none. `run_folder` likewise for the state file and the plan.
+    :ivar fast_seconds: end after so much simulated time.
+    """
+
+    root: str = "/"
+    journal: str | None = None
+    once: bool = False
+    state_folder: str | None = None
+    run_folder: str | None = None
+    fast_seconds: int | None = None
+
+
+class Service:
+    """The running service."""
+
+    def __init__(self, options: Options, clock: Clock, speak: Speak, notifier: Notifier) -> None:
+        self._options = options
+        self._clock = clock
+        self._speak = speak
+        self._notifier = notifier
+        self._poller = select.poll()
+        self._children: dict[int, Child] = {}
+        self._answers: dict[str, Callable[[Any, str], None]] = {}
+        self._source: Source | None = None
+        self._tried_source_ns = 0
+        self._log_pause_ns = 0
+        self._log_asleep_until_ns: int | None = None
+        self._log_more = False
+        self._trigger: int | None = None
+        self._pressed = self._ending = False
+        self._advised = False
+        self._waiting_blocks: tuple[Block, ...] = ()
+        self._observer = Observer(options.root)
+        self._signals, self._signal_inlet = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._poller.register(self._signals, select.POLLIN)
+        now_ns = clock.now_ns()
+        self._collector = LogCollector(now_ns)
+        self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
+        self._advise_settings: dict[str, Any] = {}
+        self._apply_settings: dict[str, Any] = {}
+        self._keeper = Keeper(options.root, options.state_folder, options.run_folder)
+        self._state: State = start(Limits(), now_ns)
+
+    # -- from beginning to end ----------------------------------------------------------------------------------
+
+    def run(self) -> ExitStatus:
+        """Run until told to end.
+
+        :raises ConfigError: the configuration is wrong at the start.
+        :raises PagewardenError: the self-test failed: this machine cannot be read.
+        """
+        self._take_signals()
+        try:
+            self._begin()
+            while not self._ending:
+                self._turn()
+        finally:
+            self._end()
+        return ExitStatus.DONE
+
+    def _begin(self) -> None:
+        self._notifier.status("Starting: testing itself")
+        config = self._ask_and_wait("configuration", lambda: work.read_config(self._options.root))
+        if self._ending:
+            return
+        if config[1]:
+            raise ConfigError(config[1])
+        self._take_config(config[0])
+        self._self_test()
+        times = self._times()
+        known = self._keeper.open(times)
+        self._state = start(self._limits, times.now_ns, known)
+        for fault in self._keeper.take_faults():
+            self._observe(fault)
+        self._open_log()
+        with contextlib.suppress(OSError):
+            if self._options.root == "/":
+                self._trigger = open_trigger()
+                self._poller.register(self._trigger, select.POLLPRI)
+        self._keeper.started(times)
+        self._poll()
+        self._flush()
+        self._notifier.ready(self._status())
+
+    def _self_test(self) -> None:
+        """Read everything, fit the model, decode a report: in a child, whose imports are gone afterwards."""
+        reading = self._observer.read()
+        if not reading.zones:
+            raise PagewardenError(f"self-test: {next(iter(reading.failures.values()), 'no zones in zoneinfo')}")
+        if self._options.fast_seconds is not None:
+            return
+        problems, reason = self._ask_and_wait(
+            "self-test", lambda: [*work.self_test(), *work.read_all(self._options.root)]
+        )
+        if self._ending:
+            return
+        if reason or problems:
+            raise PagewardenError(f"self-test: {reason or '; '.join(problems)}")
+
+    def _end(self) -> None:
+        self._notifier.stopping()
+        if self._source is not None and self._told():
+            self._keeper.moved(self._source.cursor)
+        for child in self._children.values():
+            child.end()
+        self._children.clear()
+        self._keeper.close(self._times(), self._state)
+        if self._source is not None:
+            self._source.close()
+        for handle in (self._trigger, self._signals, self._signal_inlet):
+            if handle is not None:
+                os.close(handle)
+
+    # -- one turn -----------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Wait until something is to be done, and do it."""
+        ready = {handle for handle, _ in self._clock.wait(self._poller, self._timeout_ns(), busy=bool(self._children))}
+        if self._signals in ready:
+            self._take_signal()
+        for handle in [handle for handle in self._children if handle in ready]:
+            self._collect(handle)
+        if self._trigger is not None and self._trigger in ready:
+            self._pressed = True
+        now_ns = self._clock.now_ns()
+        log_ready = self._source is not None and self._source.handle in ready
+        due = sleep_ns(self._state, now_ns) == 0 or (self._pressed and self._may_poll_early(now_ns))
+        if log_ready or self._log_more or due or self._collector.due_ns(now_ns) == 0:
+            self._read_log(now_ns, woken=log_ready)
+        if due:
+            self._pressed = False
+            self._poll()
+        self._end_late_children(now_ns)
+        self._flush()
+        self._notifier.alive(self._status())
+        if self._options.once and self._advised and not self._children:
+            self._ending = True
+        if self._options.fast_seconds is not None and now_ns >= self._options.fast_seconds * SECOND_NS:
+            self._ending = True
+
+    def _timeout_ns(self) -> int:
+        now_ns = self._clock.now_ns()
+        if self._log_more:
+            return 0
+        waits = [sleep_ns(self._state, now_ns)]
+        block_ns = self._collector.due_ns(now_ns)
+        if block_ns is not None:
+            waits.append(block_ns)
+        if self._pressed:
+            waits.append(max(0, self._state.last_ns + self._state.limits.shortest_ns - now_ns))
+        return min(waits)
+
+    def _may_poll_early(self, now_ns: int) -> bool:
+        return now_ns - self._state.last_ns >= self._state.limits.shortest_ns
+
+    def _poll(self) -> None:
+        """Read the machine, judge, keep."""
+        reading = self._observer.read()
+        self._check_clock()
+        self._report_failures(reading)
+        self._observe(reading)
+        times = self._times()
+        self._keeper.take_sample(reading, times)
+        self._wake_log(times.now_ns)
+
+    def _report_failures(self, reading: Reading) -> None:
+        for path in ("proc/zoneinfo", "proc/vmstat"):
+            self._observe(Fault(path, reading.failures.get(path)))
+
+    def _check_clock(self) -> None:
+        """Notice a wall clock that jumps: what is kept on disk has its times."""
+        offset = self._clock.wall_seconds() - self._clock.now_ns() / SECOND_NS
+        jump = offset - self._clock_offset
+        self._clock_offset = offset
+        if abs(jump) > CLOCK_JUMP_SECONDS:
+            self._observe(Fault(CLOCK, f"it jumped by {jump:+.0f} s; times in the history before that are off"))
+        else:
+            self._observe(Fault(CLOCK, None))
+
+    # -- the kernel's log ---------------------------------------------------------------------------------------
+
+    def _open_log(self) -> None:
+        """Open the kernel's log where the last reading ended."""
+        self._tried_source_ns = self._clock.now_ns()
+        if self._options.root != "/" and self._options.journal is None:
+            return
+        try:
+            self._source = open_source(self._keeper.cursor, self._options.journal)
+        except ReadError as error:
+            self._observe(Fault(LOG, str(error)))
+            return
+        self._poller.register(self._source.handle, select.POLLIN)
+        self._log_more = True
+        self._observe(Fault(LOG, None))
+
+    def _read_log(self, now_ns: int, *, woken: bool) -> None:
+        self._log_more = False
+        if self._source is None:
+            if now_ns - self._tried_source_ns >= RETRY_NS:
+                self._open_log()
+        else:
+            self._read_source(self._source, now_ns, woken=woken)
+        counts, blocks = self._collector.take(now_ns)
+        if counts is not None and (counts.counts or counts.suppressed or counts.lost_lines):
+            self._observe(counts)
+        self._waiting_blocks = (*self._waiting_blocks, *blocks)[-16:]
+        self._decode()
+
+    def _read_source(self, source: Source, now_ns: int, *, woken: bool) -> None:
+        handle = source.handle
+        try:
+            count, self._log_more = source.read(self._collector, now_ns, LINES_AT_ONCE)
+        except ReadError as error:
+            self._poller.unregister(handle)
+            source.close()
+            self._source = None
+            self._log_asleep_until_ns = None
+            self._observe(Fault(LOG, str(error)))
+            return
+        if source.handle != handle and self._log_asleep_until_ns is None:
+            self._poller.unregister(handle)
+            self._poller.register(source.handle, select.POLLIN)
+        if count:
+            self._log_pause_ns = LOG_PAUSE_NS
+        elif woken:
+            self._log_pause_ns = max(LOG_PAUSE_NS, min(2 * self._log_pause_ns, self._state.limits.longest_ns))
+        if woken and not self._log_more and self._log_asleep_until_ns is None:
+            self._poller.unregister(source.handle)
+            self._log_asleep_until_ns = now_ns + self._log_pause_ns
+
+    def _wake_log(self, now_ns: int) -> None:
+        """Listen to the log again once its pause is over. No time is kept for that: any turn will do."""
+        asleep = self._log_asleep_until_ns
+        if self._source is not None and asleep is not None and now_ns >= asleep:
+            self._poller.register(self._source.handle, select.POLLIN)
+            self._log_asleep_until_ns = None
+
+    def _decode(self) -> None:
+        """Have the blocks that were kept decoded, one child at a time."""
+        if not self._waiting_blocks or any(child.purpose == DECODER for child in self._children.values()):
+            return
+        blocks, self._waiting_blocks = self._waiting_blocks, ()
+        self._start(DECODER, lambda: work.decode(blocks), self._take_decoded)
+
+    def _take_decoded(self, answer: Any, reason: str) -> None:
+        self._observe(Fault(DECODER, reason or None))
+        if not reason:
+            self._observe(work.decoded_of(answer))
+        self._decode()
+
+    # -- children -----------------------------------------------------------------------------------------------
+
+    def _start(self, purpose: str, job: Callable[[], Any], take: Callable[[Any, str], None]) -> None:
+        try:
+            child = Child(purpose, job, self._clock.now_ns())
+        except OSError as error:
+            take(None, f"no process for it: {error.strerror}")
+            return
+        self._children[child.handle] = child
+        self._answers[purpose] = take
+        self._poller.register(child.handle, select.POLLIN)
+
+    def _collect(self, handle: int) -> None:
+        child = self._children[handle]
+        if not child.collect():
+            return
+        del self._children[handle]
+        self._poller.unregister(handle)
+        answer, reason = child.finish()
+        self._answers.pop(child.purpose)(answer, reason)
+
+    def _end_late_children(self, now_ns: int) -> None:
+        for handle, child in list(self._children.items()):
+            if now_ns - child.started_ns >= CHILD_NS:
+                del self._children[handle]
+                self._poller.unregister(handle)
+                child.end()
+                self._answers.pop(child.purpose)(None, f"no answer within {CHILD_NS // SECOND_NS} s")
+
+    def _ask_and_wait(self, purpose: str, job: Callable[[], Any]) -> tuple[Any, str]:
+        """Have something done before the loop begins; signals end the waiting."""
+        answers: list[tuple[Any, str]] = []
+        self._start(purpose, job, lambda answer, reason: answers.append((answer, reason)))
+        while not answers and not self._ending:
+            ready = {handle for handle, _ in self._poller.poll(SELF_TEST_SECONDS * 1000)}
+            if not ready:
+                return None, f"no answer within {SELF_TEST_SECONDS} s"
+            if self._signals in ready:
+                self._take_signal()
+            for handle in [handle for handle in self._children if handle in ready]:
+                self._collect(handle)
+        return answers[0] if answers else (None, "interrupted")
+
+    def _advise(self) -> None:
+        if any(child.purpose == ADVICE for child in self._children.values()):
+            return
+        times = self._times()
+        question = work.Question(
+            root=self._options.root,
+            advise=self._advise_settings,
+            apply=self._apply_settings,
+            since={name: times.seconds(found.first_ns) for name, found in self._state.findings.items()},
+            run_folder=self._options.run_folder,
+            boot_id=self._keeper.boot_id,
+            wall_seconds=times.wall_seconds,
+            reports_since=self._reports_since(times),
+            journal=self._options.journal,
+        )
+        self._start(ADVICE, lambda: work.advise(question), self._take_advice)
+
+    def _reports_since(self, times: Times) -> float | None:
+        """When the oldest open finding about a report was first seen; None where the adviser has no log to read."""
+        if self._source is None or self._source.name != JOURNAL:
+            return None
+        found = [known.first_ns for known in self._state.findings.values() if known.seen.kind is Kind.REPORT]
+        return times.seconds(min(found)) if found else None
+
+    def _take_advice(self, answer: Any, reason: str) -> None:
+        self._advised = True
+        self._observe(Fault(ADVICE, reason or None))
+        if not reason:
+            self._observe(work.advices_of(answer))
+
+    # -- configuration and signals ------------------------------------------------------------------------------
+
+    def _take_signals(self) -> None:
+        signal.set_wakeup_fd(self._signal_inlet, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def _take_signal(self) -> None:
+        numbers = set(os.read(self._signals, 64))
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self._ending = True
+        elif signal.SIGHUP in numbers:
+            self._reload()
+
+    def _reload(self) -> None:
+        self._notifier.reloading()
+        self._start("reload", lambda: work.read_config(self._options.root), self._reloaded)
+
+    def _reloaded(self, answer: Any, reason: str) -> None:
+        if reason:
+            self._speak(
+                service_fields("service-config", f"Configuration refused, the old one stays: {reason}", "warning")
+            )
+        else:
+            self._take_config(answer)
+            self._state = set_limits(self._state, self._limits)
+            self._speak(service_fields("service-config", "Configuration read again."))
+        self._notifier.ready(self._status())
+
+    def _take_config(self, answer: list[tuple[str, str, Any]]) -> None:
+        values = {(section, name): value for section, name, value in answer}
+        longest = int(values["service", "poll_max_seconds"]) * SECOND_NS
+        if self._notifier.watchdog_ns is not None:
+            longest = min(longest, self._notifier.watchdog_ns // 2)
+        shortest = min(int(values["service", "poll_min_seconds"]) * SECOND_NS, longest)
+        self._limits = Limits(shortest, longest, bool(values["service", "daily_summary"]))
+        self._advise_settings = {name: value for section, name, value in answer if section == "advise"}
+        self._apply_settings = {name: value for section, name, value in answer if section == "apply"}
+        self._keeper.configure(values)
+
+    # -- what follows -------------------------------------------------------------------------------------------
+
+    def _observe(self, seen: Observation) -> None:
+        """Fold an observation in, and carry out what follows."""
+        self._state, actions = fold(self._state, seen, self._clock.now_ns())
+        for action in actions:
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        times = self._times()
+        if isinstance(action, Ask):
+            self._advise()
+            return
+        if isinstance(action, Entry | Summary | Degraded):
+            self._speak(outlets.fields_of(action, times))
+        if isinstance(action, Entry | Happened | Degraded):
+            self._keeper.take_event(action, times)
+
+    def _flush(self) -> None:
+        """Put on disk what is due; what fails there is told as any other fault."""
+        if self._source is not None and self._told():
+            self._keeper.moved(self._source.cursor)
+        self._keeper.flush(self._times(), self._state)
+        for fault in self._keeper.take_faults():
+            self._observe(fault)
+
+    def _told(self) -> bool:
+        """Whether everything that was read of the log has become an event: only then may its place be kept."""
+        decoding = any(child.purpose == DECODER for child in self._children.values())
+        return self._collector.idle and not (self._waiting_blocks or self._state.pending or decoding)
+
+    def _times(self) -> Times:
+        return Times(self._clock.now_ns(), self._clock.wall_seconds())
+
+    def _status(self) -> str:
+        remark = "" if self._trigger is not None else ", no wake-up by memory pressure here"
+        return outlets.status_line(self._state, remark)
