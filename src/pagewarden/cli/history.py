@@ -16,8 +16,8 @@ from pagewarden.klog.since import parse_since
 
 HELP = """\
 Show what the service saw over the past days: free memory against the marks, waits for memory, the kernel's reports by
-cause, findings and changes, and which findings are open. The service keeps it in /var/lib/pagewarden/history.db; this
-only reads."""
+cause, findings and changes, and which findings are open. The service keeps it in
+/var/lib/pagewarden/history/history.db; this only reads."""
 
 EPILOG = """\
 examples:

@@ -126,7 +126,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
-    """What is remembered, in /var/lib/pagewarden/history.db."""
+    """What is remembered, in /var/lib/pagewarden/history/history.db."""
 
     max_mb: int = _setting(
         32, "Largest size of the file; the oldest goes first.", unit="MiB", low=4, high=4096,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-STATE_FOLDER = "/var/lib/pagewarden"
+STATE_FOLDER = "/var/lib/pagewarden/history"
 HISTORY_FILE = f"{STATE_FOLDER}/history.db"
 RUN_FOLDER = "/run/pagewarden"
 STATE_FILE = f"{RUN_FOLDER}/state.json"

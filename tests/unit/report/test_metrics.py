@@ -60,13 +60,13 @@ def test_numbers_are_those_of_the_kernel(machine: str, capsys: pytest.CaptureFix
 def serviced(tmp_path: Path) -> Path:
     root = Path(shutil.copytree(MACHINES / "db1-16g", tmp_path / "root"))
     (root / "run/pagewarden").mkdir(parents=True)
-    (root / "var/lib/pagewarden").mkdir(parents=True)
+    (root / "var/lib/pagewarden/history").mkdir(parents=True)
     finding = OpenFinding("x", 'odd "cause"\\\n', "warning", "text", NOW)
     state = ServiceState(
         "0.1.0", 1, NOW - 100, NOW - 5, NOW, 10, 2, (finding, finding), ("a", "b"), (), ("journal: x",)
     )
     write_state(state, str(root / "run/pagewarden/state.json"))
-    history = History(str(root / "var/lib/pagewarden/history.db"), Limits(), NOW)
+    history = History(str(root / "var/lib/pagewarden/history/history.db"), Limits(), NOW)
     history.write(Batch(events=(Event(EventKind.REPORT, NOW, NOW, "t", "fragmented", count=7),)), NOW)
     history.write(Batch(), NOW + 1e9)  # removes the event, not what was counted
     history.close()
@@ -87,7 +87,7 @@ def test_a_damaged_history_and_state_cost_only_their_own_numbers(
     serviced: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (serviced / "run/pagewarden/state.json").write_text("{")
-    (serviced / "var/lib/pagewarden/history.db").write_bytes(b"x" * 5000)
+    (serviced / "var/lib/pagewarden/history/history.db").write_bytes(b"x" * 5000)
     assert main(["metrics", "--root", str(serviced)]) == 0
     out, err = capsys.readouterr()
     assert "pagewarden_zone_free_bytes" in out

@@ -56,8 +56,8 @@ class Tags(HTMLParser):
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
     root = Path(shutil.copytree(MACHINE, tmp_path / "root"))
-    (root / "var/lib/pagewarden").mkdir(parents=True)
-    history = History(str(root / "var/lib/pagewarden/history.db"), Limits(), NOW)
+    (root / "var/lib/pagewarden/history").mkdir(parents=True)
+    history = History(str(root / "var/lib/pagewarden/history/history.db"), Limits(), NOW)
     event = Event(EventKind.REPORT, NOW, NOW + 60, EVIL, EVIL, EVIL, EVIL, 3, {EVIL: EVIL})
     zones = tuple(ZoneSample(0, name, 10, 10, 20, 30, 40) for name in (EVIL, "Normal"))
     samples = tuple(Sample(NOW + n, "b", 4096, zones, {"allocstall": n}, n, n) for n in range(5))
