@@ -45,7 +45,7 @@ from pagewarden.report.journal import service_fields
 LINES_AT_ONCE = 20_000
 """Log entries read before the loop looks after everything else again."""
 LOG_PAUSE_NS = SECOND_NS
-"""The log wakes the service at most this often; twice as long after each time that there was nothing for it."""
+"""The log wakes the service at most this often; twice as long after each that brought nothing."""
 CHILD_NS = MINUTE_NS
 """A child that has not answered after this long is ended."""
 RETRY_NS = 10 * MINUTE_NS
@@ -87,7 +87,7 @@ class Service:
         self._answers: dict[str, Callable[[Any, str], None]] = {}
         self._source: Source | None = None
         self._tried_source_ns = 0
-        self._log_pause_ns = 0
+        self._log_pause_ns = self._log_awake_ns = 0
         self._log_asleep_until_ns: int | None = None
         self._log_more = False
         self._trigger: int | None = None
@@ -187,6 +187,7 @@ class Service:
         if self._trigger is not None and self._trigger in ready:
             self._pressed = True
         now_ns = self._clock.now_ns()
+        self._wake_log(now_ns)
         log_ready = self._source is not None and self._source.handle in ready
         due = sleep_ns(self._state, now_ns) == 0 or (self._pressed and self._may_poll_early(now_ns))
         if log_ready or self._log_more or due or self._collector.due_ns(now_ns) == 0:
@@ -210,6 +211,8 @@ class Service:
         block_ns = self._collector.due_ns(now_ns)
         if block_ns is not None:
             waits.append(block_ns)
+        if self._log_asleep_until_ns is not None and self._log_pause_ns < self._state.limits.longest_ns:
+            waits.append(max(0, self._log_asleep_until_ns - now_ns))
         if self._pressed:
             waits.append(max(0, self._state.last_ns + self._state.limits.shortest_ns - now_ns))
         return min(waits)
@@ -225,7 +228,6 @@ class Service:
         self._observe(reading)
         times = self._times()
         self._keeper.take_sample(reading, times)
-        self._wake_log(times.now_ns)
 
     def _report_failures(self, reading: Reading) -> None:
         for path in ("proc/zoneinfo", "proc/vmstat"):
@@ -287,17 +289,20 @@ class Service:
         if count:
             self._log_pause_ns = LOG_PAUSE_NS
         elif woken:
-            self._log_pause_ns = max(LOG_PAUSE_NS, min(2 * self._log_pause_ns, self._state.limits.longest_ns))
+            calm = now_ns - self._log_awake_ns > 2 * self._log_pause_ns
+            longer = LOG_PAUSE_NS if calm else max(LOG_PAUSE_NS, 2 * self._log_pause_ns)
+            self._log_pause_ns = min(longer, self._state.limits.longest_ns)
         if woken and not self._log_more and self._log_asleep_until_ns is None:
             self._poller.unregister(source.handle)
             self._log_asleep_until_ns = now_ns + self._log_pause_ns
 
     def _wake_log(self, now_ns: int) -> None:
-        """Listen to the log again once its pause is over. No time is kept for that: any turn will do."""
+        """Listen to the log again once its pause is over."""
         asleep = self._log_asleep_until_ns
         if self._source is not None and asleep is not None and now_ns >= asleep:
             self._poller.register(self._source.handle, select.POLLIN)
             self._log_asleep_until_ns = None
+            self._log_awake_ns = now_ns
 
     def _decode(self) -> None:
         """Have the blocks that were kept decoded, one child at a time."""

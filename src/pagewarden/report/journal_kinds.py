@@ -246,6 +246,20 @@ KINDS = (
         "file asks for what.",
     ),
     JournalKind(
+        "low-mark-near",
+        "05376fa69527447aa7a57bf856eb0b6c",
+        "Free memory heads for the low mark of a zone",
+        "Where it goes on like this, kswapd starts soon, and tasks that ask faster than it frees must wait.\n\n"
+        "pagewarden history shows how it came; pagewarden advise says whether a setting helps.",
+    ),
+    JournalKind(
+        "remote-allocations",
+        "7e69b8afd96e424783d54f6b615df841",
+        "Much memory is taken from other nodes than the one that asked",
+        "Tasks run where their memory is not. Bind them to the node of their memory (numactl, cpuset) or let the "
+        "kernel move pages (kernel.numa_balancing); vm.zone_reclaim_mode is seldom the answer.",
+    ),
+    JournalKind(
         "service-degraded",
         "f33f45bc85e14d03874b957326fcc678",
         "One function of pagewarden does not work",
