@@ -72,7 +72,7 @@ class Archive:
         :raises ArchiveError: where apt cannot.
         """
         with locked(self.folder):
-            target = self.folder / "unpacked" / package.rstrip("*")
+            target = self.folder / "unpacked" / (package.rstrip("*") + ("" if only == "*" else "-part"))
             if not _is_fresh(target):
                 self._refresh(target, package, only)
             noted = json.loads((target / "package.json").read_text())

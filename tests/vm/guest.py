@@ -21,7 +21,7 @@ from tests.vm.archive import Archive
 from tests.vm.initrd import initrd
 from tests.vm.matrix import ARCHES, Machine, steps_of
 
-BOOT_SECONDS = 300
+BOOT_SECONDS = 600
 """The longest that a boot may take; it takes 3 to 30 s on an idle machine."""
 TRIES = 2
 

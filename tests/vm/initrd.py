@@ -75,21 +75,30 @@ poweroff -f
 """
 
 
+Files = dict[str, tuple[int, bytes]]
+"""Files and folders of an archive: name -> mode with the kind of file, content."""
+FOLDER = (0o40755, b"")
+PROGRAM, TEXT = 0o100755, 0o100644
+
+
 def initrd(busybox: bytes, steps: Sequence[Step]) -> bytes:
     """Give the archive, compressed. The first write comes before lowmem_reserve_ratio was read even once."""
     lines = [f"step {shlex.quote(key)} {shlex.quote(text)}\n" for key, text in steps]
     script = "".join([*lines[:1], "read_ratio\n", *lines[1:]])
-    folder, device, program, text = 0o40755, 0o20600, 0o100755, 0o100644
-    entries = [
-        *(_entry(name, folder) for name in ("bin", "dev", "proc", "sys")),
-        _entry("dev/console", device, device=(5, 1)),
-        _entry("dev/null", device, device=(1, 3)),
-        _entry("bin/busybox", program, busybox),
-        _entry("init", program, INIT.encode()),
-        _entry("steps", text, script.encode()),
-        _entry("TRAILER!!!", 0),
-    ]
-    return gzip.compress(b"".join(entries), 1)
+    files: Files = dict.fromkeys(("bin", "dev", "proc", "sys"), FOLDER)
+    files |= {
+        "bin/busybox": (PROGRAM, busybox),
+        "init": (PROGRAM, INIT.encode()),
+        "steps": (TEXT, script.encode()),
+    }
+    return archive_of(files)
+
+
+def archive_of(files: Files) -> bytes:
+    """Give these files, and the two devices that an initial RAM disk needs, as a compressed archive."""
+    entries = [_entry(name, mode, data) for name, (mode, data) in files.items()]
+    entries += [_entry("dev/console", 0o20600, device=(5, 1)), _entry("dev/null", 0o20666, device=(1, 3))]
+    return gzip.compress(b"".join([*entries, _entry("TRAILER!!!", 0)]), 1)
 
 
 def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
