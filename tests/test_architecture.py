@@ -23,8 +23,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "history": ("procfs",),
     "report": ("procfs.types", "kernel", "klog.types", "diagnose", "advise", "apply.types", "history.types"),
     "config": (),
+    "service": (),
     "daemon": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config"),
-    "cli": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config", "daemon"),
+    "cli": (
+        "procfs",
+        "kernel",
+        "klog",
+        "diagnose",
+        "advise",
+        "apply",
+        "history",
+        "report",
+        "config",
+        "daemon",
+        "service",
+    ),
     "__main__": ("cli",),
 }
 

@@ -123,8 +123,18 @@ def qemu_command(machine: Machine) -> list[str]:
     cmdline = f"console={arch.console} quiet panic=-1 {machine.cmdline}".strip()
     memory = f"{machine.memory_mb}M" + (f",slots=2,maxmem={8 * 1024}M" if machine.plugged_mb else "")
     backend = "" if machine.nodes_mb else ",memory-backend=ram"
-    command = [arch.program, "-machine", arch.machine + backend, "-accel", "tcg", "-nodefaults", "-display", "none"]
-    command += ["-no-reboot", "-serial", "stdio", "-smp", str(len(machine.nodes_mb) or 1), "-m", memory]
+    command = [arch.program, "-machine", arch.machine + backend, "-accel", "tcg,thread=single", "-nodefaults"]
+    command += [
+        "-display",
+        "none",
+        "-no-reboot",
+        "-serial",
+        "stdio",
+        "-smp",
+        str(len(machine.nodes_mb) or 1),
+        "-m",
+        memory,
+    ]
     command += ["-cpu", arch.cpu] if arch.cpu else []
     command += _memory(machine)
     return [*command, "-kernel", "vmlinuz", "-initrd", "initrd", "-append", cmdline]

@@ -138,10 +138,15 @@ def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
     kernel = Archive(cache, suite, "amd64").unpacked("linux-image-cloud-amd64*").folder
     busybox = Archive(cache, suite, "amd64").unpacked("busybox-static").folder
     download = f"APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only install {' '.join(AT_HAND)}"
+    # By way of an archive: mmdebstrap mounts the machine's /proc and /dev into a folder; none of ours may hold them.
+    packed = folder / "root.tar"
     _run(
         *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={INSTALLED}", "--skip=cleanup/apt"),
-        *(f"--customize-hook={download}", suite, str(root), mirror()),
+        *(f"--customize-hook={download}", suite, str(packed), mirror()),
     )
+    root.mkdir()
+    _run("tar", "-x", "-f", str(packed), "-C", str(root), "--exclude=./dev/*")
+    packed.unlink()
     _set_up(root)
     (modules,) = (path for path in kernel.glob("**/lib/modules/*") if path.is_dir())
     shutil.copytree(modules, root / "usr/lib/modules" / modules.name, symlinks=True)

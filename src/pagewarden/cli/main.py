@@ -19,6 +19,7 @@ COMMANDS = {
     "gfp": "decode a GFP mask as a given kernel numbered it",
     "capture": "save everything the other commands need, to look at elsewhere",
     "schema": "print the JSON Schema of a command's JSON output",
+    "install-service": "write the service's units, for installations by pip or pipx",
 }
 """Every subcommand, and its line in the overview. Each lives in the module of its name beside this one."""
 

@@ -265,6 +265,6 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> 
 def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "--help")
     assert status == 0
-    assert all(re.search(rf"^ +{command} ", out, re.MULTILINE) for command in COMMANDS)
+    assert all(re.search(rf"^ +{command}(?: |$)", out, re.MULTILINE) for command in COMMANDS)
     assert "exit status:" in out
     assert run(capsys, "--version")[1].startswith("pagewarden ")
