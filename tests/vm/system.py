@@ -115,6 +115,10 @@ def missing_for_systems() -> str | None:
     return f"no whole systems: not installed: {', '.join(lacking)}" if lacking else None
 
 
+PATIENCE = (
+    "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900 rcupdate.rcu_cpu_stall_suppress=1"
+)
+"""A guest's clock runs on while a busy machine does not let it: units must not be given up for that."""
 SEARCHED = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -137,7 +141,8 @@ def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
     shutil.rmtree(root, ignore_errors=True)
     kernel = Archive(cache, suite, "amd64").unpacked("linux-image-cloud-amd64*").folder
     busybox = Archive(cache, suite, "amd64").unpacked("busybox-static").folder
-    download = f"APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only install {' '.join(AT_HAND)}"
+    download = 'rm -f "$1"/var/cache/apt/archives/*.deb; '
+    download += f"APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only install {' '.join(AT_HAND)}"
     # By way of an archive: mmdebstrap mounts the machine's /proc and /dev into a folder; none of ours may hold them.
     packed = folder / "root.tar"
     _run(
@@ -238,7 +243,7 @@ def run_in(
             *("-nodefaults", "-no-reboot", "-nic", "none", "-monitor", "none"),
             *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
             *("-serial", f"file:{console}", "-serial", f"file:{output}"),
-            *("-append", "console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=0"),
+            *("-append", f"console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=0 mitigations=off {PATIENCE}"),
             *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
             *("-drive", f"file={folder / 'job.tar'},format=raw,if=virtio,readonly=on"),
             *("-drive", f"file={folder / 'result.img'},format=raw,if=virtio,cache=unsafe"),
