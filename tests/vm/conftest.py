@@ -1,6 +1,6 @@
 """Options and fixtures of the tests that boot."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,12 @@ def vm_cache() -> Path:
     return cache_folder()
 
 
-@pytest.fixture(scope="session")
-def matrix_rows(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
-    """Give the list that takes a row of docs/support.md a boot; it is written at the end where that was asked for."""
-    rows: list[Row] = []
-    yield rows
-    if request.config.getoption("--update-support") and rows:
-        SUPPORT.write_text(merged(SUPPORT.read_text() if SUPPORT.exists() else "", rows))
+@pytest.fixture
+def note_row(request: pytest.FixtureRequest) -> Callable[[Row], None]:
+    """Give a function that puts a boot's row into docs/support.md, where that was asked for."""
+
+    def note(row: Row) -> None:
+        if request.config.getoption("--update-support"):
+            SUPPORT.write_text(merged(SUPPORT.read_text() if SUPPORT.exists() else "", [row]))
+
+    return note

@@ -21,7 +21,14 @@ from tests.vm.guest import BootError
 from tests.vm.initrd import FOLDER, PROGRAM, TEXT, Files, archive_of
 
 INSTALLED = "systemd,systemd-sysv,dbus,udev,kmod,procps,iproute2,busybox-static,python3,apt,man-db"
-AT_HAND = ("python3-systemd", "python3-psutil", "python3-rich", "python3-pydantic", "python3-prometheus-client")
+AT_HAND = (
+    "python3-systemd",
+    "python3-psutil",
+    "python3-rich",
+    "python3-pydantic",
+    "python3-prometheus-client",
+    "python3-jinja2",
+)
 """Not installed; in the image's cache of packages, with all that they need."""
 
 BUILD_SECONDS = 1800
@@ -116,7 +123,8 @@ def missing_for_systems() -> str | None:
 
 
 PATIENCE = (
-    "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900 rcupdate.rcu_cpu_stall_suppress=1"
+    "systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900 "
+    "rcupdate.rcu_cpu_stall_suppress=1 no_timer_check"
 )
 """A guest's clock runs on while a busy machine does not let it: units must not be given up for that."""
 SEARCHED = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -142,7 +150,8 @@ def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
     kernel = Archive(cache, suite, "amd64").unpacked("linux-image-cloud-amd64*").folder
     busybox = Archive(cache, suite, "amd64").unpacked("busybox-static").folder
     download = 'rm -f "$1"/var/cache/apt/archives/*.deb; '
-    download += f"APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only install {' '.join(AT_HAND)}"
+    download += f"APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only "
+    download += f"-o APT::Install-Recommends=yes install {' '.join(AT_HAND)}"
     # By way of an archive: mmdebstrap mounts the machine's /proc and /dev into a folder; none of ours may hold them.
     packed = folder / "root.tar"
     _run(
@@ -237,29 +246,44 @@ def run_in(
         result.truncate(256 << 20)
     output, console = folder / "output", folder / "console"
     began = time.monotonic()
-    process = subprocess.Popen(
-        [
-            *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", str(memory_mb), "-smp", "1", "-nographic"),
-            *("-nodefaults", "-no-reboot", "-nic", "none", "-monitor", "none"),
-            *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
-            *("-serial", f"file:{console}", "-serial", f"file:{output}"),
-            *("-append", f"console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=0 mitigations=off {PATIENCE}"),
-            *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
-            *("-drive", f"file={folder / 'job.tar'},format=raw,if=virtio,readonly=on"),
-            *("-drive", f"file={folder / 'result.img'},format=raw,if=virtio,cache=unsafe"),
-            *more,
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "qemu").open("wb"),
-    )
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        process.kill()
-        process.wait()
+    with (folder / "qemu").open("wb") as said:
+        process = subprocess.Popen(
+            [
+                *(
+                    "qemu-system-x86_64",
+                    "-accel",
+                    "tcg",
+                    "-cpu",
+                    "max",
+                    "-m",
+                    str(memory_mb),
+                    "-smp",
+                    "1",
+                    "-nographic",
+                ),
+                *("-nodefaults", "-no-reboot", "-nic", "none", "-monitor", "none"),
+                *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
+                *("-serial", f"file:{console}", "-serial", f"file:{output}"),
+                *(
+                    "-append",
+                    f"console=ttyS0 quiet panic=-1 net.ifnames=0 systemd.show_status=0 mitigations=off {PATIENCE}",
+                ),
+                *("-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"),
+                *("-drive", f"file={folder / 'job.tar'},format=raw,if=virtio,readonly=on"),
+                *("-drive", f"file={folder / 'result.img'},format=raw,if=virtio,cache=unsafe"),
+                *more,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.kill()
+            process.wait()
     took = time.monotonic() - began
     return _outcome(folder, took)
 

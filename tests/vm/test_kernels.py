@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,18 @@ def booted(machine: Machine, cache: Path, folder: Path) -> Boot:
 
 
 def test_every_zone_after_every_write(
-    machine: Machine, vm_cache: Path, tmp_path: Path, matrix_rows: list[Row], capsys: pytest.CaptureFixture[str]
+    machine: Machine,
+    vm_cache: Path,
+    tmp_path: Path,
+    note_row: Callable[[Row], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = booted(machine, vm_cache, tmp_path)
     baseline = read_snapshot(str(run.folder))
     assert baseline.page_size == machine.page_size
     assert machine_of(baseline).fit.usable
     asked, wrong = compared(baseline, run.steps)
-    matrix_rows.append(row_of(run, asked, wrong))
+    note_row(row_of(run, asked, wrong))
     with capsys.disabled():
         print(f" {run.kernel} ({run.package_version}), {asked} writes, {run.seconds:.1f} s ", end="", flush=True)
     assert wrong == []
