@@ -150,7 +150,7 @@ def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
     kernel = Archive(cache, suite, "amd64").unpacked("linux-image-cloud-amd64*").folder
     busybox = Archive(cache, suite, "amd64").unpacked("busybox-static").folder
     download = 'rm -f "$1"/var/cache/apt/archives/*.deb; '
-    download += f"APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only "
+    download += "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only "
     download += f"-o APT::Install-Recommends=yes install {' '.join(AT_HAND)}"
     # By way of an archive: mmdebstrap mounts the machine's /proc and /dev into a folder; none of ours may hold them.
     packed = folder / "root.tar"
