@@ -42,5 +42,9 @@ def corpus() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the only way to refresh tests/golden."""
+    """Add the only ways to refresh tests/golden and docs/support.md, and to boot more machines than every day."""
     parser.addoption("--update-golden", action="store_true", help="write the reports as they are now to tests/golden")
+    parser.addoption("--vm-all", action="store_true", help="with -m vm: boot every machine of the matrix")
+    parser.addoption(
+        "--update-support", action="store_true", help="with -m vm: write what was compared to docs/support.md"
+    )

@@ -34,8 +34,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "config.settings",
     ),
     "config": ("procfs.reader",),
+    "service": (),
     "daemon": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config"),
-    "cli": ("procfs", "kernel", "klog", "diagnose", "advise", "apply", "history", "report", "config", "daemon"),
+    "cli": (
+        "procfs",
+        "kernel",
+        "klog",
+        "diagnose",
+        "advise",
+        "apply",
+        "history",
+        "report",
+        "config",
+        "daemon",
+        "service",
+    ),
     "__main__": ("cli",),
 }
 

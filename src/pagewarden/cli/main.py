@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import NoReturn
@@ -28,6 +28,7 @@ COMMANDS = {
     "capture": "save everything the other commands need, to look at elsewhere",
     "daemon": "the service itself: watch this machine, tell the journal what appears, changes and ends",
     "schema": "print the JSON Schema of a command's JSON output",
+    "install-service": "write the service's units, for installations by pip or pipx",
 }
 """Every subcommand, and its line in the overview. Each lives in the module of its name (`_` for `-`) beside this."""
 
@@ -68,8 +69,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(ExitStatus.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def main(argv: Sequence[str]) -> ExitStatus:
-    """Run the command; everything raised on purpose becomes one line on standard error."""
+def build_parser(wanted: Container[str]) -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+    """Give the parser, in which only the `wanted` subcommands know their arguments, and the modules of those."""
     parser = _Parser(
         prog="pagewarden",
         description="The Linux page allocator, watched and explained: free memory against watermarks and reserves,\n"
@@ -80,11 +81,9 @@ def main(argv: Sequence[str]) -> ExitStatus:
     )
     parser.add_argument("--version", action="version", version=f"pagewarden {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    # Only the module of the command that was asked for is imported: start-up time is part of being pleasant.
-    asked = next((word for word in argv if not word.startswith("-")), None)
     modules: dict[str, ModuleType] = {}
     for name, text in COMMANDS.items():
-        if name == asked:
+        if name in wanted:
             modules[name] = module = import_module(f"pagewarden.cli.{name.replace('-', '_')}")
             module.configure(
                 subparsers.add_parser(
@@ -98,6 +97,13 @@ def main(argv: Sequence[str]) -> ExitStatus:
             )
         else:
             subparsers.add_parser(name, help=text, add_help=False)
+    return parser, modules
+
+
+def main(argv: Sequence[str]) -> ExitStatus:
+    """Run the command; everything raised on purpose becomes one line on standard error."""
+    # Only the module of the command that was asked for is imported: start-up time is part of being pleasant.
+    parser, modules = build_parser([word for word in argv if not word.startswith("-")][:1])
     args = parser.parse_args(argv)
     try:
         status = modules[args.command].run(args)

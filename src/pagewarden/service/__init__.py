@@ -1,0 +1,1 @@
+"""The service's units where no package of the distribution brings them."""
