@@ -74,6 +74,7 @@ def advise(
         withheld=withheld,
         not_judged=_not_judged(snapshot, machine),
         declined=tuple(recommendation.identifier for recommendation in declined),
+        unseen=tuple(name for name, seen in (("logs", observed.logs), ("counters", observed.interval)) if seen is None),
     )
 
 

@@ -24,8 +24,8 @@ LEAST_SECONDS = 60.0
 RUN_SECONDS = 1.0
 """Assumed for one run of kswapd on kernels that do not count them."""
 
-ENDLESS_SECONDS = 30.0
-"""A run of kswapd that takes longer than this on average is no burst: it works without end, and a gap is soon gone."""
+ENDLESS_PERCENT = 10
+"""A run in which kswapd frees more than this share of memory on average is no burst: a gap is soon gone."""
 
 UNRECLAIMABLE = ("node_unreclaimable", "all_unreclaimable")
 
@@ -122,8 +122,10 @@ def why_no_mark(stalls: Stalls, interval: Interval, machine: Machine) -> str:
         return (
             "kswapd has given up on a node (unreclaimable in /proc/zoneinfo): it is not woken there, whatever the gap"
         )
-    if stalls.kswapd_runs is not None and stalls.seconds > stalls.kswapd_runs * ENDLESS_SECONDS:
-        return "kswapd worked without end (less than a run in half a minute): memory is wanted faster than it is freed"
+    if _is_endless(stalls, interval, machine):
+        return (
+            "kswapd works almost without end: memory is wanted faster than it is freed, and a larger gap is soon gone"
+        )
     compactions = interval.total("compact_stall")
     if compactions is not None and 2 * compactions >= stalls.count:
         return "most waited for compaction, not for free pages: requests for several pages in one piece (huge pages)"
@@ -132,6 +134,17 @@ def why_no_mark(stalls: Stalls, interval: Interval, machine: Machine) -> str:
             "memory is free far above the high mark: who waits is bound to a node or zone, or wants pages in one piece"
         )
     return ""
+
+
+def _is_endless(stalls: Stalls, interval: Interval, machine: Machine) -> bool:
+    """No run began, so that one may have gone on all the time; or the runs were long ones."""
+    if stalls.kswapd_runs is None:
+        return False
+    freed = interval.total("pgsteal_kswapd")
+    memory = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
+    return stalls.kswapd_runs == 0 or (
+        freed is not None and freed * 100 > stalls.kswapd_runs * memory * ENDLESS_PERCENT
+    )
 
 
 ROOM = 8

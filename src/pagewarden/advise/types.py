@@ -93,6 +93,7 @@ class Advice:
 
     :ivar withheld: why no recommendation can be made; empty where the model fits the machine.
     :ivar not_judged: settings that could not be judged, each with the reason.
+    :ivar unseen: evidence that was not looked at: "logs", "counters".
     :ivar declined: identifiers of recommendations that are not made because the administrator declined them.
     """
 
@@ -104,6 +105,7 @@ class Advice:
     withheld: tuple[str, ...]
     not_judged: tuple[tuple[str, str], ...] = ()
     declined: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def quiet(self) -> bool:

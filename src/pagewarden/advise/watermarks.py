@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pagewarden.advise.build import write_command
 from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.types import Evidence, Finding, Severity
@@ -60,6 +61,7 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
         auto=False,
         reference=REFERENCE,
         keep="nothing: at boot the kernel computes them from the memory there is then",
+        commands=(write_command(MIN_FREE, str(value)),),
     )
     return [recommendation], [*findings, Finding("stale-watermarks", Severity.NOTICE, text, evidence)]
 

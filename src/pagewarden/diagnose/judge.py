@@ -274,14 +274,14 @@ def _same_or_lower(zone: ZoneReplay, replay: Replay) -> bool:
 def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
     """A caller that could wait: was there nothing left to reclaim, or did reclaim not keep up?"""
     reclaimable, total = _reclaimable_kb(report), _total_kb(report)
-    lists = _lists_kb(replay)
+    zone = replay.flags.zone if replay.flags is not None else None
+    lists = _lists_kb(replay) if _is_confined(report, zone) else None
     if lists is not None and reclaimable is not None and lists < reclaimable:
         # What lies in zones it may not use is no help to it.
-        zone = replay.flags.zone if replay.flags is not None else None
-        if lists * 100 <= reclaimable and zone in _LOW_ZONES:
+        if lists * 100 <= reclaimable:
             text = (
-                f"The mask allows zone {zone} and below only, where next to no page cache was left to "
-                f"reclaim; {human_bytes(reclaimable * 1024)} of it lay in other zones."
+                f"The mask allows zone {zone} and below only, where next to no page cache was left to reclaim; "
+                f"{human_bytes(reclaimable * 1024)} of it lay in other zones."
             )
             return Judgement(Cause.ZONE_RESTRICTED, True, (text,))
         reclaimable = lists
@@ -296,7 +296,10 @@ def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     return Judgement(Cause.MEMORY_EXHAUSTED, reclaimable is None, (f"{_names(weighty)}: below the mark{left}.",))
 
 
-_LOW_ZONES = ("DMA", "DMA32")
+def _is_confined(report: Report, zone: str | None) -> bool:
+    """The request may not use the zones in which most memory lies: those for devices, or low memory beside HighMem."""
+    highmem = any(dump.zone == "HighMem" and not is_empty(dump) for dump in report.zones)
+    return zone in ("DMA", "DMA32") or (zone == "Normal" and highmem)
 
 
 def _lists_kb(replay: Replay) -> int | None:

@@ -37,6 +37,7 @@ def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[Renderable
         yield Text(f"Nothing to change on {name} (Linux {advice.kernel}) as far as it could be judged.", style="bold")
     else:
         yield Text(f"No change is recommended for {name} (Linux {advice.kernel}).", style="bold")
+    yield from _unseen(advice)
     for key, why in advice.not_judged:
         yield Padding(Text(f"not judged: {key} ({why})", style="yellow"), (0, 0, 0, 2))
     severities = {finding.cause: finding.severity for finding in advice.findings}
@@ -67,6 +68,19 @@ def render_unattended(verdicts: Mapping[str, Verdict], policy: Policy) -> Iterat
         else:
             yield Padding(Text(f"{key}: would not be applied:"), (0, 0, 0, 2))
             yield from (Padding(Text(f"- {reason}", style="dim"), (0, 0, 0, 4)) for reason in verdict.reasons)
+
+
+_LOOK = {
+    "logs": "the kernel's log (--journal, or --logs FILE)",
+    "counters": "how often tasks wait for memory (--watch 10m, or --later)",
+}
+
+
+def _unseen(advice: Advice) -> Iterator[RenderableType]:
+    """Say what evidence was not looked at, where nothing was found without it."""
+    if advice.unseen and not advice.recommendations:
+        what = ", nor at ".join(_LOOK[name] for name in advice.unseen)
+        yield Padding(Text(f"Not looked at {what}.", style="dim"), (0, 0, 0, 2))
 
 
 def _recommendation(

@@ -137,6 +137,7 @@ class AdviceDocument(Document):
     withheld: list[str] = field(metadata=said("why nothing can be recommended; empty where the model fits"))
     not_judged: dict[str, str] = field(metadata=said("settings that could not be judged, and why"))
     declined: list[str] = field(metadata=said("identifiers of what is not recommended because it was declined"))
+    unseen: list[str] = field(metadata=said("evidence that was not looked at: logs, counters"))
     unattended: list[AdviceUnattended] = field(
         default_factory=list, metadata=said("of this machine only, not of a capture")
     )
@@ -207,6 +208,7 @@ def advice_document(advice: Advice) -> AdviceDocument:
         withheld=list(advice.withheld),
         not_judged=dict(advice.not_judged),
         declined=list(advice.declined),
+        unseen=list(advice.unseen),
     )
 
 

@@ -1,5 +1,6 @@
 """The arithmetic of bursts and stalls against numbers worked out by hand."""
 
+import random
 from dataclasses import replace
 from math import ceil, exp, isclose
 
@@ -15,14 +16,14 @@ from pagewarden.advise.burst import needs_of
 from pagewarden.advise.failures import failure_findings, severity_of
 from pagewarden.advise.observed import Observed
 from pagewarden.advise.policy import AdvicePolicy
-from pagewarden.advise.stalls import gap_pages, stalls_of
+from pagewarden.advise.stalls import Stalls, bursts_of, gap_pages, stalls_of, why_no_mark
 from pagewarden.advise.types import Advice, Recommendation
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.interval import Interval
 from pagewarden.diagnose.log_evidence import Failure, Here, LogEvidence, Rejected, gather_evidence
 from pagewarden.diagnose.min_free import min_free_of
 from pagewarden.diagnose.types import Cause, FindingCause, Severity
-from pagewarden.kernel.machine import MIN_FREE, machine_of
+from pagewarden.kernel.machine import MIN_FREE, Machine, machine_of
 from pagewarden.klog.types import Report
 from pagewarden.procfs.types import Link, Snapshot
 
@@ -125,32 +126,90 @@ def interval(seconds: float = 600.0, **counts: int) -> Interval:
     return Interval(seconds, counts)
 
 
+def with_gap(gap: int, nodes: int = 1, free: int = 100, **counters: int) -> Machine:
+    """A machine whose zones leave this much between min and low, all nodes together."""
+    zones = [zone("Normal", 262144, node=n, free=free, marks=(1000, 1000 + gap // nodes, 9000)) for n in range(nodes)]
+    return machine_of(snapshot([replace(each, counters=counters) for each in zones]))
+
+
 class TestStalls:
-    def test_shortfall_is_what_was_reclaimed_directly_a_run(self) -> None:
+    def test_counts(self) -> None:
         found = stalls_of(interval(allocstall_normal=1200, pgsteal_direct=56_000, pageoutrun=80))
-        assert found is not None
-        assert (found.count, found.per_second, found.shortfall_pages, found.assumption) == (1200, 2.0, 700.0, "")
-        assert isclose(found.left_after(700), exp(-1))
-        assert isclose(found.left_after(1400), exp(-2))
-        assert found.left_after(0) == 1.0
-        assert found.left_after(-10_000_000) == 1.0  # marks that are larger than the settings give: stale, or a misfit
+        assert found == Stalls(1200, 600.0, 56_000, 80, "")
+        assert found.per_second == 2.0
 
     def test_what_these_counters_do_not_tell_is_assumed_and_said(self) -> None:
         scanned = stalls_of(interval(allocstall=10, pgscan_direct_normal=800, pageoutrun=4))
         assert scanned is not None
-        assert (scanned.direct_pages, scanned.shortfall_pages) == (800, 200)
+        assert scanned.direct_pages == 800
         assert "every page scanned" in scanned.assumption
         batches = stalls_of(interval(allocstall=10, pageoutrun=4))
         assert batches is not None
-        assert (batches.direct_pages, batches.shortfall_pages) == (320, 80)
+        assert batches.direct_pages == 320
         assert "32 pages" in batches.assumption
 
-    @pytest.mark.parametrize("counts", [{"pageoutrun": 0}, {}])
-    def test_without_runs_of_kswapd_a_second_each_is_assumed(self, counts: dict[str, int]) -> None:
-        found = stalls_of(interval(allocstall=600, pgsteal_direct=6000, **counts))
+    def test_node_reclaim_counts_as_direct_reclaim_without_a_stall(self) -> None:
+        found = stalls_of(interval(allocstall=10, pgsteal_direct=999_999, pageoutrun=4), node_reclaim=True)
         assert found is not None
+        assert found.direct_pages == 320
+
+    @pytest.mark.parametrize(
+        ("gap", "mean"), [(0, 700), (500, 700), (2099, 612), (2099, 7000), (100_000, 10), (10, 100_000)]
+    )
+    def test_the_mean_burst_is_what_gives_the_shortfall(self, gap: int, mean: int) -> None:
+        """Exponential bursts of this mean overshoot the gap by mean * exp(-gap / mean) on average."""
+        runs = 10_000
+        direct = round(runs * mean * exp(-gap / mean))
+        found, assumption = bursts_of(Stalls(1, 600.0, direct, runs, ""), with_gap(gap))
+        assert (found.gap_pages, assumption) == (gap, "")
+        if direct > 1000:  # a count is whole: of a few pages in all, little can be told
+            assert isclose(found.mean_pages, mean, rel_tol=0.01)
+            assert isclose(found.left_after(mean), exp(-1), rel_tol=0.01)
+        assert found.left_after(0) == found.left_after(-10_000_000) == 1.0
+
+    def test_bursts_drawn_at_random(self) -> None:
+        """Not the formula but the process it stands for: draws, a gap, and what is left of the stalls."""
+        draw = random.Random(1)
+        drawn = [draw.expovariate(1 / 612) for _ in range(200_000)]
+        direct = round(sum(max(0.0, size - 2099) for size in drawn))
+        found, _ = bursts_of(Stalls(1, 600.0, direct, len(drawn), ""), with_gap(2099))
+        assert isclose(found.mean_pages, 612, rel_tol=0.05)
+        stalled, left = (sum(size > gap for size in drawn) for gap in (2099, 2099 + 630))
+        assert isclose(found.left_after(630), left / stalled, rel_tol=0.1)
+
+    def test_every_node_counts_a_run_of_its_own(self) -> None:
+        one, _ = bursts_of(Stalls(1, 600.0, 70_000, 100, ""), with_gap(400))
+        two, assumption = bursts_of(Stalls(1, 600.0, 70_000, 200, ""), with_gap(400, nodes=2))
+        assert isclose(one.mean_pages, two.mean_pages)
+        assert "all nodes" in assumption
+
+    def test_without_runs_of_kswapd_a_second_each_is_assumed(self) -> None:
+        found, assumption = bursts_of(Stalls(600, 600.0, 6000, None, ""), with_gap(0))
         assert found.shortfall_pages == 10
-        assert "1 s a run" in found.assumption
+        assert "1 s a run" in assumption
+
+    @pytest.mark.parametrize(
+        ("counts", "free", "counters", "why"),
+        [
+            pytest.param({"pageoutrun": 50}, 9000, {}, "", id="a burst"),
+            pytest.param({"pageoutrun": 50}, 9000, {"node_unreclaimable": 1}, "given up", id="kswapd gave up"),
+            pytest.param({"pageoutrun": 50}, 9000, {"node_unreclaimable": 0}, "", id="it did not"),
+            pytest.param({"pageoutrun": 0}, 9000, {}, "without end", id="no run began"),
+            pytest.param({"pageoutrun": 50, "pgsteal_kswapd": 2_000_000}, 9000, {}, "without end", id="long runs"),
+            pytest.param({"pageoutrun": 50, "pgsteal_kswapd": 200_000}, 9000, {}, "", id="short runs"),
+            pytest.param({"pageoutrun": 50, "compact_stall": 300}, 9000, {}, "compaction", id="huge pages"),
+            pytest.param({"pageoutrun": 50, "compact_stall": 299}, 9000, {}, "", id="some huge pages"),
+            pytest.param({"pageoutrun": 50}, 72_001, {}, "far above", id="room"),
+            pytest.param({"pageoutrun": 50}, 72_000, {}, "", id="not so much room"),
+        ],
+    )
+    def test_what_no_mark_answers(self, counts: dict[str, int], free: int, counters: dict[str, int], why: str) -> None:
+        seen = replace(interval(allocstall=600, **counts), least_free_pages={(0, "Normal"): free})
+        stalls = stalls_of(seen)
+        assert stalls is not None
+        said = why_no_mark(stalls, seen, with_gap(500, **counters))
+        assert why in said
+        assert bool(why) == bool(said)
 
     def test_none_and_nothing(self) -> None:
         assert stalls_of(None) is None
@@ -159,7 +218,7 @@ class TestStalls:
         assert stalls_of(interval(pgsteal_direct=5)) is None
         quiet = stalls_of(interval(allocstall=0, pgsteal_direct=0, pageoutrun=0))
         assert quiet is not None
-        assert (quiet.per_second, quiet.shortfall_pages, quiet.left_after(10), quiet.left_after(0)) == (0, 0, 0, 1)
+        assert quiet.per_second == 0
 
     def test_the_gap_is_of_all_populated_zones(self) -> None:
         zones = [

@@ -41,6 +41,7 @@ def test_the_good_case_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("proposal", "policy", "situation", "reason"),
     [
+        ({"value": "1024", "simulation": effect(1024)}, {}, {}, "never lowered without a person"),
         ({"key": "vm.zone_reclaim_mode"}, {}, {}, "only vm.min_free_kbytes, vm.watermark_scale_factor may be changed"),
         ({}, {"keys": ()}, {}, "only nothing may be changed"),
         ({"risk": "medium"}, {}, {}, "its risk is medium, and low is the most allowed"),
@@ -103,7 +104,11 @@ def test_every_reason(
         ({"evidence_latest": NOW - 4 * DAY}, {}, {"trials": (trial(3 * DAY, "x", direction=-1),)}),
         ({"evidence_latest": NOW - 4 * DAY}, {}, {"trials": (trial(3 * DAY, "x", key="vm.swappiness"),)}),
         ({"evidence_latest": NOW - 4 * DAY}, {}, {"trials": (trial(3 * DAY),)}),  # it stayed
-        ({"value": "1024", "simulation": effect(1024)}, {"max_held_back_percent": 0.01}, {}),  # gives memory back
+        (
+            {"key": "vm.watermark_scale_factor", "current": "20", "value": "10", "simulation": effect(1024)},
+            {"max_held_back_percent": 0.01},
+            {},  # gives memory back
+        ),
         ({"evidence_since": NOW - 24 * HOUR}, {}, {}),
         ({}, {}, {"uptime_seconds": 3600.0}),
         ({}, {}, {"pressure_percent": 1.0}),
