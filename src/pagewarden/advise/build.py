@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pagewarden.advise.effect import predict_effect
-from pagewarden.advise.types import Level, Recommendation
+from pagewarden.advise.types import Effect, Level, Recommendation
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.settings import Setting, assigned, settings_of
 from pagewarden.diagnose.types import Evidence
@@ -38,7 +38,6 @@ def recommend_value(
     """
     effect = predict_effect(snapshot, machine, Write(key, value))
     setting = next((entry for entry in settings_of(snapshot, machine) if entry.key == key), None)
-    dangerous = any(warning.startswith("DANGER") for warning in effect.projection.warnings)
     certain = machine.fit.exact and not machine.fit.inferred
     by = () if setting is None or setting.set_by is None else (Evidence(f"{key} set by", setting.set_by, "see status"),)
     return Recommendation(
@@ -50,7 +49,7 @@ def recommend_value(
         against=against,
         evidence=(*evidence, *by),
         effect=effect,
-        risk=Level.HIGH if dangerous else Level.MEDIUM if effect.projection.warnings else Level.LOW,
+        risk=_risk(effect),
         confidence=least(confidence or Level.HIGH, Level.HIGH if certain else Level.MEDIUM),
         auto=False,
         reference=f"docs/settings/{key.partition('.')[2]}.md",
@@ -113,6 +112,18 @@ def least(*levels: Level) -> Level:
     """The lowest of some levels."""
     order = list(Level)
     return min(levels, key=order.index)
+
+
+PAINFUL_PERCENT = 25
+"""A change that takes more than this share of available memory away is no small one."""
+
+
+def _risk(effect: Effect) -> Level:
+    if any(warning.startswith("DANGER") for warning in effect.projection.warnings):
+        return Level.HIGH
+    available = effect.projection.available_bytes
+    painful = available is not None and (available[0] - available[1]) * 100 > available[0] * PAINFUL_PERCENT
+    return Level.MEDIUM if effect.projection.warnings or painful else Level.LOW
 
 
 def _keep(setting: Setting | None, entry: SysctlAssignment | None, key: str, value: str) -> str:

@@ -1,6 +1,6 @@
 """The reserve that failures in the log call for: the smallest value that would have held the bursts seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.log_evidence import Failure
@@ -33,6 +33,15 @@ def needs_of(failures: tuple[Failure, ...], setting: MinFreeAtReport, margin: fl
     """
     needs = [_need(failure, diagnosis, setting, margin) for failure in failures for diagnosis in failure.replayed]
     return sorted(needs, key=lambda need: (need.passed is None, -need.value_kb))
+
+
+def for_want_of_a_block(diagnosis: Diagnosis, setting: MinFreeAtReport) -> bool:
+    """A larger reserve would have had the pages, but no block of the size wanted: it is fragmentation that decides."""
+    request = diagnosis.replay.request
+    if request is None or request.order == 0:
+        return False
+    single = replace(diagnosis.replay, request=replace(request, order=0))
+    return smallest_passing(single, setting, PERFECT) is not None
 
 
 def _need(failure: Failure, diagnosis: Diagnosis, setting: MinFreeAtReport, margin: float) -> Need:

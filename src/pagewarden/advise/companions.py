@@ -1,11 +1,12 @@
 """What cures a cause where none of the marks does: compaction, boost, drivers, the kernel itself, the load."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pagewarden.advise.build import recommend_action, recommend_value
-from pagewarden.advise.burst import needs_of
+from pagewarden.advise.burst import for_want_of_a_block, needs_of
 from pagewarden.advise.failures import failure_evidence
-from pagewarden.advise.min_free_kbytes import may_raise
+from pagewarden.advise.min_free_kbytes import may_raise, reserve_failures
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Level, Recommendation
@@ -32,7 +33,7 @@ def advise_companions(
     if logs is not None:
         recommendations += _kernel_fixes(logs.of(Cause.FRAGMENTED))
         recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED))
-        recommendations += _bursts_beyond_any_reserve(machine, logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED), policy)
+        recommendations += _bursts_beyond_any_reserve(machine, reserve_failures(observed), policy)
         recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
         recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED))
         recommendations += _confined(logs.of(Cause.NODE_RESTRICTED))
@@ -160,6 +161,25 @@ def _smaller_frames(failures: Sequence[Failure]) -> Recommendation:
     )
 
 
+def _no_block(failures: Sequence[Failure]) -> Recommendation:
+    """Pages could be kept for such callers, but not in one piece."""
+    if any(failure.example.caller.work is Work.NETWORK_RECEIVE for failure in failures):
+        return replace(_smaller_frames(failures), cause=Cause.ATOMIC_RESERVE_EXHAUSTED)
+    order = max(failure.example.report.order or 0 for failure in failures)
+    return recommend_action(
+        "compact-memory",
+        f"no free block of order {order} when it was wanted",
+        "write 1 to /proc/sys/vm/compact_memory before the work that needs large blocks",
+        Cause.ATOMIC_RESERVE_EXHAUSTED,
+        "A larger vm.min_free_kbytes would keep the pages, but nothing keeps them in one piece for a caller that can "
+        "neither wait nor compact. Moving pages together makes blocks now, for a while.",
+        "The same request fails again soon after: then whoever asks for so large a piece is to be changed.",
+        failure_evidence(failures),
+        reference=_FRAGMENTED_PAGE,
+        commands=("sysctl -w vm.compact_memory=1",),
+    )
+
+
 def _bursts_beyond_any_reserve(
     machine: Machine, failures: Sequence[Failure], policy: AdvicePolicy | None
 ) -> list[Recommendation]:
@@ -169,6 +189,9 @@ def _bursts_beyond_any_reserve(
         return []
     needs = needs_of(tuple(failures), setting, (policy or AdvicePolicy()).burst_margin)
     beyond = [need for need in needs if need.passed is None or not need.full]
+    blocked = [n.failure for n in beyond if n.passed is None and for_want_of_a_block(n.diagnosis, setting)]
+    if blocked:
+        return [_no_block(blocked)]
     if not beyond and may_raise(machine):
         return []
     asked = [need.failure for need in beyond] or list(failures)

@@ -8,7 +8,9 @@ from pagewarden.advise.failures import failure_evidence
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_of
+from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.settings import huge_page_arithmetic
 from pagewarden.diagnose.types import Cause, Evidence, Finding, Severity
 from pagewarden.kernel.defaults import MinFreeDefault, default_min_free
@@ -77,15 +79,21 @@ def _need(machine: Machine, observed: Observed, policy: AdvicePolicy) -> Need | 
     setting = min_free_of(machine)
     if observed.logs is None or setting is None or not may_raise(machine):
         return None
-    failures = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
-    needs = needs_of(failures, setting, policy.burst_margin)
+    needs = needs_of(reserve_failures(observed), setting, policy.burst_margin)
     return next((need for need in needs if need.passed is not None), None)
+
+
+def reserve_failures(observed: Observed) -> tuple[Failure, ...]:
+    """Failures of callers that may go below the min mark: those for whom a larger one is room."""
+    found = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED) if observed.logs is not None else ()
+    return tuple(failure for failure in found if has_discount(failure.example.replay))
 
 
 def may_raise(machine: Machine) -> bool:
     """Where huge pages alone hold a twentieth of low memory (64 KiB pages, above all), more is never the answer."""
     huge = default_min_free(machine).huge
-    return huge is None or huge.wanted_kb <= huge.cap_kb
+    current = machine.fit.min_free_kbytes
+    return huge is None or huge.wanted_kb <= huge.cap_kb or current is None or current * 10 < huge.recommended_kb * 9
 
 
 def _raise(
@@ -108,7 +116,7 @@ def _raise(
             f"{need.value_kb}, the most that is ever recommended here, holds one such burst but not "
             f"{policy.burst_margin:g}: expect fewer failures, not none."
         )
-    failures = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
+    failures = reserve_failures(observed)
     count = sum(failure.count for failure in failures)
     confidence = Level.HIGH if count > 1 and not need.diagnosis.judgement.inferred else Level.MEDIUM
     against = (
@@ -143,6 +151,8 @@ def raise_steps(need: Need, setting: MinFreeAtReport, margin: float) -> tuple[st
     low, free = (kb_to_pages(kb or 0, replay.page_size) for kb in (dump.low_kb, dump.free_kb))
     times = margin if need.full else 1.0
     populated = sum(each.populated for each in setting.zones)
+    boost = kb_to_pages(dump.boost_kb or 0, replay.page_size)
+    boosted = (f"A boost of {boost} pages was in force then, and is taken to be in force again.",) if boost else ()
     return (
         f"The report at {need.failure.source.rpartition(':')[0]}:{need.diagnosis.report.line_number}, zone "
         f"{passed.zone}: low {low}, free {free}, so the burst was {low} - {free} = {low - free} pages.",
@@ -150,6 +160,7 @@ def raise_steps(need: Need, setting: MinFreeAtReport, margin: float) -> tuple[st
         f"reserve {check.reserve_pages}).",
         f"With another value v the marks are min'(v), low'(v) by the kernel's proportional split of v over "
         f"{populated} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {low - free}.",
+        *boosted,
         f"The smallest v for which the kernel's check passes for free' is {passed.value_kb}"
         + ("." if need.full else f"; none up to the cap holds {margin:g} bursts, so the cap is proposed."),
         f"Cap: the larger of a twentieth of low memory ({setting.lowmem_kb} / 20 = {setting.lowmem_kb // 20}) and the "

@@ -1,13 +1,14 @@
 """How much more room kswapd needs, in bytes, where callers reclaim memory by themselves: from counters, not by guess.
 
-While kswapd works, callers take what lies between the low and the min mark (the gap) and what kswapd frees meanwhile;
-what is missing then they reclaim by themselves, in direct reclaim. Over an interval
+While kswapd works, callers take what lies between the low and the min mark (the gap g) and what kswapd frees meanwhile;
+what is missing then they reclaim by themselves, in direct reclaim. Bursts are not all alike. If what each run of kswapd
+had to bridge is spread exponentially with mean m, then an average run, those without a stall among them, fell short by
 
-    shortfall = pages reclaimed directly / runs of kswapd
+    pages reclaimed directly / runs of kswapd = m * exp(-g / m)
 
-is what the gap lacked in an average run. Bursts are not all alike: if their shortfalls are spread exponentially, a gap
-larger by x leaves exp(-x / shortfall) of the stalls. Measured on real kernels the number of stalls does fall in that
-way (docs/advice.md); how steeply differs with the load, which is why it is read off the machine's own counters.
+which gives m, and a gap larger by x leaves exp(-x / m) of the stalls. Measured on one kernel the number of stalls does
+fall in that way (docs/advice.md); how steeply differs with the load, which is why it is read off the machine's own
+counters. That m is found rightly in this way has not been measured.
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,18 @@ from math import exp
 
 from pagewarden.diagnose.interval import Interval
 from pagewarden.kernel.machine import Machine
-from pagewarden.kernel.watermarks import SWAP_CLUSTER_MAX
+from pagewarden.kernel.watermarks import SWAP_CLUSTER_MAX, zone_size
 
 LEAST_SECONDS = 60.0
 """Over less than a minute a rate says little."""
 
 RUN_SECONDS = 1.0
-"""Assumed for one run of kswapd where no counter tells how often it ran."""
+"""Assumed for one run of kswapd on kernels that do not count them."""
+
+ENDLESS_SECONDS = 30.0
+"""A run of kswapd that takes longer than this on average is no burst: it works without end, and a gap is soon gone."""
+
+UNRECLAIMABLE = ("node_unreclaimable", "all_unreclaimable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,7 @@ class Stalls:
 
     :ivar count: how often a caller had to reclaim by itself (allocstall).
     :ivar direct_pages: what they reclaimed, together.
-    :ivar kswapd_runs: how often kswapd was at work; None where not counted.
-    :ivar shortfall_pages: what the gap lacked in an average run of kswapd.
+    :ivar kswapd_runs: how often a kswapd set to work, those of all nodes together; None where not counted.
     :ivar assumption: what had to be taken for granted; empty where the counters tell all.
     """
 
@@ -39,7 +44,6 @@ class Stalls:
     seconds: float
     direct_pages: int
     kswapd_runs: int | None
-    shortfall_pages: float
     assumption: str
 
     @property
@@ -47,29 +51,107 @@ class Stalls:
         """Stalls a second."""
         return self.count / self.seconds
 
+
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """What runs of kswapd had to bridge.
+
+    :ivar gap_pages: what lies between min and low now, in all zones together.
+    :ivar shortfall_pages: what an average run fell short by.
+    :ivar mean_pages: the mean of what runs had to bridge.
+    """
+
+    gap_pages: int
+    shortfall_pages: float
+    mean_pages: float
+
     def left_after(self, more_pages: float) -> float:
         """The share of stalls that a gap larger by this many pages is expected to leave: all where it is not larger."""
-        if more_pages <= 0:
-            return 1.0
-        return exp(-more_pages / self.shortfall_pages) if self.shortfall_pages > 0 else 0.0
+        return exp(-more_pages / self.mean_pages) if more_pages > 0 else 1.0
 
 
-def stalls_of(interval: Interval | None) -> Stalls | None:
-    """Read the stalls off an interval; None where it cannot be used or these kernels' counters are not in it."""
+def stalls_of(interval: Interval | None, *, node_reclaim: bool = False) -> Stalls | None:
+    """Read the stalls off an interval; None where it cannot be used or these kernels' counters are not in it.
+
+    :param node_reclaim: vm.zone_reclaim_mode is on: what it reclaims is counted as reclaimed directly, without a stall.
+    """
     if interval is None or interval.unusable or interval.seconds <= 0:
         return None
     count = interval.total("allocstall")
     if count is None:
         return None
-    direct, assumption = _direct_pages(interval, count)
-    runs = interval.counts.get("pageoutrun")
-    if runs:
-        shortfall = direct / runs
+    direct, assumption = _by_batches(count) if node_reclaim else _direct_pages(interval, count)
+    return Stalls(count, interval.seconds, direct, interval.counts.get("pageoutrun"), assumption)
+
+
+def bursts_of(stalls: Stalls, machine: Machine) -> tuple[Bursts, str]:
+    """Solve for the mean burst; with it what had to be taken for granted (empty: nothing).
+
+    One shortage wakes the kswapd of every node, and each counts a run.
+
+    Kernel: mm/vmscan.c:balance_pgdat(): PAGEOUTRUN; mm/page_alloc.c:wake_all_kswapds()
+    """
+    nodes = len({zone.node for zone in machine.zones if zone.populated})
+    assumed = [stalls.assumption] if stalls.assumption else []
+    if stalls.kswapd_runs is None:
+        shortages = stalls.seconds / RUN_SECONDS
+        assumed.append(f"kswapd was taken to need {RUN_SECONDS:g} s a run (this kernel does not count them)")
     else:
-        shortfall = direct / interval.seconds * RUN_SECONDS
-        said = f"kswapd was taken to need {RUN_SECONDS:g} s a run (no run of it ended, or this kernel does not count)"
-        assumption = "; ".join(part for part in (assumption, said if direct else "") if part)
-    return Stalls(count, interval.seconds, direct, runs, shortfall, assumption)
+        shortages = stalls.kswapd_runs / nodes
+    if nodes > 1:
+        assumed.append("each shortage was taken to wake the kswapd of all nodes, and to take from all of them")
+    gap = gap_pages(machine)
+    shortfall = stalls.direct_pages / shortages if shortages else 0.0
+    return Bursts(gap, shortfall, _mean(gap, shortfall)), "; ".join(assumed)
+
+
+def _mean(gap: float, shortfall: float) -> float:
+    """Solve m * exp(-gap / m) = shortfall, which grows with m."""
+    low, high = 1e-6, max(1.0, shortfall)
+    while high * exp(-gap / high) < shortfall:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (low, middle) if middle * exp(-gap / middle) >= shortfall else (middle, high)
+    return high
+
+
+def why_no_mark(stalls: Stalls, interval: Interval, machine: Machine) -> str:
+    """Why a larger gap would not answer these stalls; empty where it may."""
+    if any(zone.counters.get(name) for zone in machine.zones for name in UNRECLAIMABLE):
+        return (
+            "kswapd has given up on a node (unreclaimable in /proc/zoneinfo): it is not woken there, whatever the gap"
+        )
+    if stalls.kswapd_runs is not None and stalls.seconds > stalls.kswapd_runs * ENDLESS_SECONDS:
+        return "kswapd worked without end (less than a run in half a minute): memory is wanted faster than it is freed"
+    compactions = interval.total("compact_stall")
+    if compactions is not None and 2 * compactions >= stalls.count:
+        return "most waited for compaction, not for free pages: requests for several pages in one piece (huge pages)"
+    if _has_room(interval, machine):
+        return (
+            "memory is free far above the high mark: who waits is bound to a node or zone, or wants pages in one piece"
+        )
+    return ""
+
+
+ROOM = 8
+"""Right after somebody gave memory back a zone may have twice its high mark free; eight times is another matter."""
+
+
+def _has_room(interval: Interval, machine: Machine) -> bool:
+    """A zone that matters had room all the time for ordinary requests, beyond what it keeps for lower ones."""
+    size = machine.rules.watermarks.size
+    total = sum(zone_size(zone, size) for zone in machine.zones)
+    return any(
+        interval.least_free_pages.get((zone.node, zone.name), 0)
+        > ROOM * zone.high_pages + max(zone.protection_pages or (0,))
+        for zone in machine.zones
+        if zone_size(zone, size) * 100 >= total > 0
+    )
+
+
+def _by_batches(count: int) -> tuple[int, str]:
+    return count * SWAP_CLUSTER_MAX, f"each stall was taken to reclaim {SWAP_CLUSTER_MAX} pages, a kernel's batch"
 
 
 def _direct_pages(interval: Interval, count: int) -> tuple[int, str]:
@@ -79,7 +161,7 @@ def _direct_pages(interval: Interval, count: int) -> tuple[int, str]:
     scanned = interval.total("pgscan_direct")
     if scanned is not None:
         return scanned, "every page scanned was taken to be reclaimed (this kernel does not count what was)"
-    return count * SWAP_CLUSTER_MAX, f"each stall was taken to reclaim {SWAP_CLUSTER_MAX} pages, a kernel's batch"
+    return _by_batches(count)
 
 
 def gap_pages(machine: Machine) -> int:

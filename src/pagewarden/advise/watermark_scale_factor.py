@@ -13,26 +13,31 @@ from pagewarden.advise.failures import failure_evidence
 from pagewarden.advise.min_free_kbytes import may_raise
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy, Workload
-from pagewarden.advise.stalls import LEAST_SECONDS, Stalls, gap_pages, stalls_of
+from pagewarden.advise.stalls import LEAST_SECONDS, Bursts, Stalls, bursts_of, gap_pages, stalls_of, why_no_mark
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.interval import Interval
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_of, smallest_scale_factor
+from pagewarden.diagnose.rights import has_discount, within_reclaim
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
-from pagewarden.kernel.machine import EXTRA_FREE, MIN_FREE, SCALE_FACTOR, Machine
+from pagewarden.kernel.machine import EXTRA_FREE, MIN_FREE, RECLAIM_MODE, SCALE_FACTOR, Machine
 from pagewarden.kernel.watermarks import setup_per_zone_wmarks, zone_size
 from pagewarden.procfs.types import Snapshot
-from pagewarden.units import human_bytes, pages_to_kb
+from pagewarden.units import human_bytes, kb_to_pages, pages_to_kb
 
 STALLS_A_SECOND = 1.0
 LATENCY_STALLS_A_SECOND = 0.1
 """From here on stalls are felt; by a workload that lives on latency earlier."""
 
 SOME_PERCENT = 1.0
-"""Share of the time in which some task waited for memory (PSI) from which it is felt."""
+"""Share of the time in which some task waited for memory (PSI) from which it is felt, with stalls beside it: kswapd's
+own work, a group's limit and pages read back in count there too."""
 
-GAP_PERCENT = 5
-"""The gap never takes more than this share of memory: a twentieth, as the kernel allows khugepaged."""
+HIGH_PERCENT = 5
+"""kswapd fills up to high, two gaps above min: these never take more than a twentieth of memory."""
+
+AVAILABLE_PERCENT = 25
+"""Nor more than this share of what is available now."""
 
 WORTH_PERCENT = 30
 """A change that is not expected to take away at least this share of the stalls is not proposed."""
@@ -49,12 +54,21 @@ def advise_watermark_scale_factor(
     """Size the gap between min and low from the stalls counted, or else from those in the log."""
     policy = policy or AdvicePolicy()
     findings = _interval_notes(observed.interval)
-    stalls = stalls_of(observed.interval)
+    mode = machine.sysctls.get(RECLAIM_MODE, "0")
+    stalls = stalls_of(observed.interval, node_reclaim=mode != "0")
     if stalls is not None and observed.interval is not None and _felt(stalls, observed.interval, policy):
         recommendations, more = _from_counters(snapshot, machine, observed, stalls, policy)
         return recommendations, [*findings, *more]
-    slow = observed.logs.of(Cause.RECLAIM_TOO_SLOW) if observed.logs is not None else ()
-    return _from_logs(snapshot, machine, slow, policy), findings
+    return _from_logs(snapshot, machine, _slow(observed), policy), findings
+
+
+def _slow(observed: Observed) -> tuple[Failure, ...]:
+    """Failures that more room for kswapd answers: of callers that could wait, and of those that can use no reserve."""
+    if observed.logs is None:
+        return ()
+    waiting = [f for f in observed.logs.of(Cause.RECLAIM_TOO_SLOW) if not within_reclaim(f.example.report)]
+    refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
+    return (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))
 
 
 def _interval_notes(interval: Interval | None) -> list[Finding]:
@@ -69,7 +83,7 @@ def _interval_notes(interval: Interval | None) -> list[Finding]:
 def _felt(stalls: Stalls, interval: Interval, policy: AdvicePolicy) -> bool:
     limit = LATENCY_STALLS_A_SECOND if policy.workload is Workload.LATENCY else STALLS_A_SECOND
     waiting = interval.some_percent is not None and interval.some_percent > SOME_PERCENT
-    return stalls.per_second >= limit or (waiting and stalls.count > 0)
+    return stalls.per_second >= limit or (waiting and stalls.per_second >= LATENCY_STALLS_A_SECOND)
 
 
 def _from_counters(
@@ -89,17 +103,26 @@ def _from_counters(
     if rewritten:
         text += f" {', '.join(rewritten)} was written in between, so this does not speak of the value in force."
         return [], [Finding(FindingCause.EVIDENCE_OUTDATED, Severity.INFO, text, evidence)]
-    if observed.logs is not None and observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED):
+    why_not = why_no_mark(stalls, interval, machine)
+    if why_not:
+        text += f" No mark answers that: {why_not}."
+        return [], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.WARNING, text, evidence)]
+    if observed.logs is not None and any(
+        has_discount(failure.example.replay) for failure in observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
+    ):
         text += (
             " Callers that cannot wait were refused as well: what answers that widens this gap too; look again then."
         )
         return [], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.WARNING, text, evidence)]
-    answer = _solve(machine, gap_pages(machine) + policy.burst_margin * stalls.shortfall_pages)
-    worth = answer is not None and _is_worth(machine, answer, stalls)
+    bursts, assumption = bursts_of(stalls, machine)
+    if assumption:
+        evidence = (*evidence, Evidence("assumed", assumption, "these counters do not tell"))
+    answer = _solve(snapshot, machine, bursts.gap_pages + policy.burst_margin * bursts.mean_pages)
+    worth = answer is not None and _is_worth(answer, bursts)
     if answer is None or not worth:
-        text += " " + _no_answer(machine, answer, stalls)
+        text += " " + _no_answer(snapshot, machine, answer, bursts)
         return [], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.WARNING, text, evidence)]
-    reason = f"{text} {_promise(machine, answer, stalls)}"
+    reason = f"{text} {_promise(machine, answer, bursts)}"
     recommendation = recommend_value(
         snapshot,
         machine,
@@ -111,13 +134,12 @@ def _from_counters(
         "The load in this time was not the usual one, or memory is simply too small for what runs: then free memory "
         "stays low and stalls go on whatever the gap.",
         evidence,
-        steps=_steps(machine, stalls, answer, policy),
+        steps=_steps(stalls, bursts, assumption, answer, policy),
         worse="Page cache is smaller by the cost and kswapd starts earlier; tasks may wait a little more often but "
         "shorter (PSI some may rise while full falls). Judge by PSI full and MemAvailable, not by stalls alone.",
-        confidence=Level.MEDIUM if stalls.assumption or answer.capped else Level.HIGH,
+        confidence=Level.MEDIUM,  # until the mean found in this way has been measured on more than paper
     )
-    finding = Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.WARNING, reason, evidence)
-    return [recommendation], [finding]
+    return [recommendation], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.WARNING, text, evidence)]
 
 
 def _counter_evidence(stalls: Stalls, interval: Interval) -> tuple[Evidence, ...]:
@@ -135,8 +157,6 @@ def _counter_evidence(stalls: Stalls, interval: Interval) -> tuple[Evidence, ...
         found.append(Evidence("some tasks waited for memory, % of the time", round(interval.some_percent, 2), pressure))
     if interval.full_percent is not None:
         found.append(Evidence("all tasks waited for memory, % of the time", round(interval.full_percent, 2), pressure))
-    if stalls.assumption:
-        found.append(Evidence("assumed", stalls.assumption, "these counters do not tell"))
     return tuple(found)
 
 
@@ -151,13 +171,13 @@ class _Answer:
     capped: bool
 
 
-def _solve(machine: Machine, wanted_pages: float) -> _Answer | None:
+def _solve(snapshot: Snapshot, machine: Machine, wanted_pages: float) -> _Answer | None:
     """Find the smallest value that gives a gap; None where no setting of this kernel does, or none may be raised."""
     setting = min_free_of(machine)
     if setting is None:
         return None
-    key, current, most = _knob(machine, setting)
-    if not _may_widen(machine):
+    key, current, most = _knob(snapshot, machine, setting)
+    if not _may_widen(snapshot, machine):
         return None
     low, high = current, most
     capped = _gap_with(machine, setting, key, most) < wanted_pages
@@ -173,25 +193,40 @@ def _solve(machine: Machine, wanted_pages: float) -> _Answer | None:
     return _Answer(key, str(current), str(value), _gap_with(machine, setting, key, value), capped)
 
 
-def _may_widen(machine: Machine) -> bool:
+def _may_widen(snapshot: Snapshot, machine: Machine) -> bool:
     setting = min_free_of(machine)
     if setting is None:
         return False
-    key, current, most = _knob(machine, setting)
+    key, current, most = _knob(snapshot, machine, setting)
     return most > current and (key != MIN_FREE or may_raise(machine))
 
 
-def _knob(machine: Machine, setting: MinFreeAtReport) -> tuple[str, int, int]:
+def _knob(snapshot: Snapshot, machine: Machine, setting: MinFreeAtReport) -> tuple[str, int, int]:
     """Which setting moves the gap on this kernel, its value, and the largest that keeps within bounds."""
+    total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
+    most_pages = _most_gap(snapshot, machine, total)
     kernel_most = machine.rules.sysctl.scale_factor_max
     if SCALE_FACTOR in machine.sysctls and kernel_most is not None:
         current = int(machine.sysctls[SCALE_FACTOR])
-        return SCALE_FACTOR, current, max(current, min(kernel_most, 10_000 * GAP_PERCENT // 100))
+        return SCALE_FACTOR, current, max(current, min(kernel_most, most_pages * 10_000 // total))
     if EXTRA_FREE in machine.sysctls:
         current = int(machine.sysctls[EXTRA_FREE])
-        total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
-        return EXTRA_FREE, current, max(current, pages_to_kb(total, machine.page_size) * GAP_PERCENT // 100)
+        return EXTRA_FREE, current, max(current, pages_to_kb(most_pages, machine.page_size))
     return MIN_FREE, setting.value_kb, setting.cap_kb
+
+
+def _most_gap(snapshot: Snapshot, machine: Machine, total_pages: int) -> int:
+    """The widest gap that is recommended: two of them are a twentieth of what is not set aside as huge pages, and
+    today's with what more may be taken of available memory.
+    """
+    meminfo = snapshot.meminfo_kb or {}
+    set_aside = meminfo.get("HugePages_Total", 0) * kb_to_pages(meminfo.get("Hugepagesize", 0), machine.page_size)
+    most = max(0, total_pages - set_aside) * HIGH_PERCENT // 100 // 2
+    available = meminfo.get("MemAvailable")
+    if available is not None:
+        more = kb_to_pages(available, machine.page_size) * AVAILABLE_PERCENT // 100 // 2
+        most = min(most, gap_pages(machine) + more)
+    return most
 
 
 def _gap_with(machine: Machine, setting: MinFreeAtReport, key: str, value: int) -> int:
@@ -207,36 +242,38 @@ def _gap_with(machine: Machine, setting: MinFreeAtReport, key: str, value: int) 
     return sum(mark.gap_pages for zone, mark in zip(machine.zones, marks, strict=True) if zone.populated)
 
 
-def _is_worth(machine: Machine, answer: _Answer, stalls: Stalls) -> bool:
-    return (1 - stalls.left_after(answer.gap_pages - gap_pages(machine))) * 100 >= WORTH_PERCENT
+def _is_worth(answer: _Answer, bursts: Bursts) -> bool:
+    return (1 - bursts.left_after(answer.gap_pages - bursts.gap_pages)) * 100 >= WORTH_PERCENT
 
 
-def _no_answer(machine: Machine, answer: _Answer | None, stalls: Stalls) -> str:
-    shortfall = human_bytes(round(stalls.shortfall_pages * machine.page_size))
-    if answer is None and not _may_widen(machine):
-        return f"An average run of kswapd fell short by {shortfall}; no setting of this kernel may be raised for it."
+def _no_answer(snapshot: Snapshot, machine: Machine, answer: _Answer | None, bursts: Bursts) -> str:
+    mean = human_bytes(round(bursts.mean_pages * machine.page_size))
+    if answer is None and not _may_widen(snapshot, machine):
+        return f"Runs of kswapd had to bridge {mean} on average; no setting may be raised for it here."
     if answer is None:
         return (
-            f"An average run of kswapd fell short by {shortfall} only: the gap between min and low is not what is "
-            "missing, so no mark is changed for it."
+            f"Runs of kswapd had to bridge {mean} on average: a little more than today's gap, too little for a change."
         )
     return (
-        f"An average run of kswapd fell short by {shortfall}, more than {GAP_PERCENT} % of memory can make up for: no "
-        "mark answers that; less load or more memory does."
+        f"Runs of kswapd had to bridge {mean} on average, more than {HIGH_PERCENT} % of memory (or a quarter of what "
+        "is available) can make up for: no mark answers that; less load or more memory does."
     )
 
 
-def _promise(machine: Machine, answer: _Answer, stalls: Stalls) -> str:
-    more = answer.gap_pages - gap_pages(machine)
-    left = stalls.left_after(more)
-    next_mebibyte = 1 - stalls.left_after(MEBIBYTE / machine.page_size)
+def _promise(machine: Machine, answer: _Answer, bursts: Bursts) -> str:
+    more = answer.gap_pages - bursts.gap_pages
+    left = bursts.left_after(more)
+    next_mebibyte = 1 - bursts.left_after(MEBIBYTE / machine.page_size)
     text = (
         f"{answer.key}={answer.value} widens the gap between min and low by {human_bytes(more * machine.page_size)}; "
         f"about {100 * left:.0f} % of the stalls are expected to stay. Each further MiB of gap is expected to take "
         f"away {_percent(next_mebibyte)} of those left."
     )
     if answer.capped:
-        text += f" It is the most that is recommended here ({GAP_PERCENT} % of memory, or the kernel's own limit)."
+        text += (
+            f" It is the most that is recommended here: two gaps are {HIGH_PERCENT} % of memory or a quarter of what "
+            "is available, or the kernel takes no more."
+        )
     return text
 
 
@@ -244,37 +281,35 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
-def _steps(machine: Machine, stalls: Stalls, answer: _Answer, policy: AdvicePolicy) -> tuple[str, ...]:
-    gap, shortfall = gap_pages(machine), stalls.shortfall_pages
-    runs = stalls.kswapd_runs
-    first = (
-        f"shortfall = {stalls.direct_pages} pages reclaimed directly / {runs} runs of kswapd = {shortfall:.1f} pages"
-        if runs
-        else f"shortfall = {stalls.direct_pages} pages / {stalls.seconds:.0f} s = {shortfall:.1f} pages a second"
-    )
-    wanted = gap + policy.burst_margin * shortfall
+def _steps(stalls: Stalls, bursts: Bursts, assumption: str, answer: _Answer, policy: AdvicePolicy) -> tuple[str, ...]:
+    gap, mean = bursts.gap_pages, bursts.mean_pages
+    of = f"{stalls.kswapd_runs} runs of kswapd" if stalls.kswapd_runs is not None else f"{stalls.seconds:.0f} s"
     found = [
-        first + ".",
-        f"gap now, low - min of all zones: {gap} pages; wanted: {gap} + {policy.burst_margin:g} * {shortfall:.1f} = "
-        f"{ceil(wanted)} pages.",
-        f"The smallest {answer.key} that gives it: {answer.value} (gap {answer.gap_pages} pages)"
-        + (", the cap." if answer.capped else "."),
-        f"Stalls left: exp(-({answer.gap_pages} - {gap}) / {shortfall:.1f}) = "
-        f"{stalls.left_after(answer.gap_pages - gap):.3f} of today's.",
+        f"Reclaimed directly: {stalls.direct_pages} pages in {of}; a run fell short by {bursts.shortfall_pages:.1f} "
+        "pages on average.",
+        f"Gap now, low - min of all zones: g = {gap} pages. m * exp(-g / m) = {bursts.shortfall_pages:.1f} gives the "
+        f"mean of what a run had to bridge: m = {mean:.0f} pages.",
+        f"Wanted: g + {policy.burst_margin:g} * m = {ceil(gap + policy.burst_margin * mean)} pages. The smallest "
+        f"{answer.key} that gives it: {answer.value} (gap {answer.gap_pages} pages)"
+        if not answer.capped
+        else f"Wanted: g + {policy.burst_margin:g} * m = {ceil(gap + policy.burst_margin * mean)} pages. The most that "
+        f"is recommended: {answer.key}={answer.value} (gap {answer.gap_pages} pages).",
+        f"Stalls left: exp(-({answer.gap_pages} - {gap}) / {mean:.0f}) = "
+        f"{bursts.left_after(answer.gap_pages - gap):.3f} of today's.",
     ]
-    if stalls.assumption:
-        found.append(f"Assumed: {stalls.assumption}.")
+    if assumption:
+        found.append(f"Assumed: {assumption}.")
     return tuple(found)
 
 
 def _from_logs(
     snapshot: Snapshot, machine: Machine, slow: Sequence[Failure], policy: AdvicePolicy
 ) -> list[Recommendation]:
-    """Callers that could wait were refused or stalled in the log while memory was reclaimable."""
+    """Callers that no reserve is for were refused or stalled in the log: the gap is what they live on."""
     setting = min_free_of(machine)
     if setting is None or not slow or SCALE_FACTOR not in machine.sysctls:
         return []
-    _, current, most = _knob(machine, setting)
+    _, current, most = _knob(snapshot, machine, setting)
     found = [
         (value, failure)
         for failure in slow
@@ -291,10 +326,15 @@ def _from_logs(
     value, failure = max(found, key=lambda entry: entry[0])
     if value * 100 <= current * (100 + AGAINST_PERCENT):
         return []
+    who = (
+        "Callers that could wait were refused or stalled although memory was reclaimable"
+        if failure.cause is Cause.RECLAIM_TOO_SLOW
+        else "Callers that cannot wait, and may not go below the min mark either, were refused"
+    )
     reason = (
-        "Callers that could wait were refused or stalled although memory was reclaimable: kswapd had been woken too "
-        f"late. With {SCALE_FACTOR}={value} the low mark, where it is woken, lies {policy.burst_margin:g} times as far "
-        f"above the min mark as the hardest of these reports ({failure.source}) had fallen below it."
+        f"{who}: kswapd had been woken too late. With {SCALE_FACTOR}={value} the low mark, where it is woken, is far "
+        f"enough above min for {policy.burst_margin:g} times what had been taken below low in the hardest of these "
+        f"reports ({failure.source})."
     )
     return [
         recommend_value(
@@ -303,7 +343,7 @@ def _from_logs(
             SCALE_FACTOR,
             str(current),
             str(value),
-            Cause.RECLAIM_TOO_SLOW,
+            failure.cause,
             reason,
             "A disk or a network file system was stuck at the time: then reclaim waits for it whatever the marks.",
             failure_evidence(slow),

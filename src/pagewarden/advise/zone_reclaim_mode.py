@@ -9,6 +9,7 @@ from pagewarden.diagnose.settings import assigned
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
 from pagewarden.kernel.machine import RECLAIM_MODE, Machine
 from pagewarden.kernel.node_reclaim import LOCAL_DISTANCE, ReclaimMode, decode_mode, switched_on_at_boot
+from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
 
 CACHE_WORKLOADS = frozenset({Workload.DATABASE, Workload.FILESERVER})
@@ -97,7 +98,8 @@ def _switched_off(
     if len(with_memory) < 2:
         return [], []
     remote = _remote_share(observed)
-    if workload is Workload.NUMA_PARTITIONED and remote is not None and remote * 100 >= REMOTE_PERCENT:
+    wanted = remote is not None and remote * 100 >= REMOTE_PERCENT and _has_unmapped_cache(machine)
+    if workload is Workload.NUMA_PARTITIONED and remote is not None and wanted:
         return _on(snapshot, machine, remote)
     refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.FRAGMENTED) if observed.logs is not None else ()
     if not refused:
@@ -109,6 +111,23 @@ def _switched_off(
         "and remote access is measurably costly (--workload numa-partitioned)."
     )
     return [], [Finding("zone-reclaim-pointless", Severity.INFO, words, failure_evidence(refused))]
+
+
+def _has_unmapped_cache(machine: Machine) -> bool:
+    """Some node has more unmapped page cache than the mode leaves alone; else it would do nothing.
+
+    Kernel: mm/vmscan.c:node_reclaim(): min_unmapped_pages
+    """
+    ratio = int(machine.sysctls.get("vm.min_unmapped_ratio", "1"))
+    for node in machine.nodes:
+        counted = node.counters
+        if not all(name in counted for name in ("nr_active_file", "nr_inactive_file", "nr_mapped")):
+            return True  # these kernels print it elsewhere: not known
+        unmapped = counted["nr_active_file"] + counted["nr_inactive_file"] - counted["nr_mapped"]
+        size = sum(zone_size(zone, machine.rules.watermarks.size) for zone in node.zones)
+        if unmapped > size * ratio // 100:
+            return True
+    return False
 
 
 def _remote_share(observed: Observed) -> float | None:

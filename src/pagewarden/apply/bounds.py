@@ -53,7 +53,7 @@ def effect_refusal(simulation: Simulation, projection: Projection) -> str | None
     danger = next((warning for warning in projection.warnings if warning.startswith("DANGER: ")), None)
     if danger is not None:
         return danger.removeprefix("DANGER: ")
-    return _too_much_to_free(simulation, projection) or _marks_too_high(simulation)
+    return _too_much_to_free(simulation, projection) or _marks_too_high(simulation) or _reserve_too_large(simulation)
 
 
 def _too_much_to_free(simulation: Simulation, projection: Projection) -> str | None:
@@ -90,6 +90,19 @@ def _marks_too_high(simulation: Simulation) -> str | None:
     return (
         f"the high marks would take {100 * after / total:.1f} % of memory, and kswapd would keep that much free; "
         f"the limit is {HIGH_PERCENT} %"
+    )
+
+
+def _reserve_too_large(simulation: Simulation) -> str | None:
+    """Marks and reserves together: what ordinary requests never get."""
+    size = simulation.machine.rules.watermarks.size
+    total = sum(zone_size(zone, size) for zone in simulation.machine.zones if zone.populated)
+    before, after = simulation.totalreserve_pages
+    if after <= before or after * 100 <= total * HIGH_PERCENT:
+        return None
+    return (
+        f"{100 * after / total:.1f} % of memory would be kept from ordinary requests by marks and reserves; the limit "
+        f"is {HIGH_PERCENT} %"
     )
 
 

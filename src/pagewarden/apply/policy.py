@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pagewarden.kernel.machine import MIN_FREE
 from pagewarden.kernel.simulate import Simulation
 from pagewarden.kernel.watermarks import zone_size
 from pagewarden.units import human_bytes
@@ -127,6 +128,7 @@ def judge(proposal: Proposal, policy: Policy, situation: Situation) -> Verdict:
     """Judge one proposal; all reasons against it are given, not only the first."""
     reasons = (
         _key(proposal, policy),
+        _lowering(proposal),
         _risk(proposal, policy),
         _confidence(proposal, policy),
         _evidence(proposal, policy, situation.now),
@@ -161,6 +163,13 @@ def _key(proposal: Proposal, policy: Policy) -> str:
     if proposal.key in policy.keys:
         return ""
     return f"only {', '.join(policy.keys) or 'nothing'} may be changed unattended"
+
+
+def _lowering(proposal: Proposal) -> str:
+    """A value that prevents failures leaves no trace of them: that nothing fails is no reason to take it away."""
+    if proposal.key == MIN_FREE and direction_of(proposal.current, proposal.value) < 0:
+        return f"{MIN_FREE} is never lowered without a person: nothing shows what the larger value prevents"
+    return ""
 
 
 def _risk(proposal: Proposal, policy: Policy) -> str:

@@ -7,14 +7,17 @@ Harm ends it at once, and the change is taken back:
 - three refused allocations in the log more than three times as many as there were before.
 
 At the end, a change that promised to lower a sign (direct reclaims, refused allocations) is taken back as well unless
-that sign fell by a tenth or more. To tell that, ten events would have to be expected at the old rate; until then it is
-watched on, for a day at most. A change that promised nothing that can be counted, or that answers to something not seen
-since this boot, stays where it did no harm.
+that sign fell by a tenth or more, and by more than chance alone would do one time in twenty. To tell that, ten events
+would have to be expected at the old rate; until then, and while it may be chance, it is watched on, for a day at most.
+
+A change that promised nothing that can be counted, or that answers to something not seen since this boot, stays where
+it did no harm.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import sqrt
 
 WINDOW_SECONDS = 60.0
 TIMES_BEFORE = 3.0
@@ -24,6 +27,9 @@ SOME_PERCENT = 25.0
 FAILURES = 3
 BETTER = 0.9
 """The share of the old rate that is left at most, where a change is better."""
+
+SPREAD = 1.64
+"""Events that come by chance vary by the root of their number; 1.64 times that is exceeded one time in twenty."""
 
 EVENTS_TO_TELL = 10.0
 MOST_SECONDS = 24 * 3600.0
@@ -274,12 +280,17 @@ def _end(probation: Probation) -> Decision | None:
         return Decision(Ending.KEEP, f"it did no harm; {words} could not be counted")
     if expected == 0:
         return Decision(Ending.KEEP, f"it did no harm; there were no {words} before it since boot to compare with")
-    if expected < EVENTS_TO_TELL and probation.watched_seconds < MOST_SECONDS:
+    surely_better = found <= BETTER * expected and found <= expected - SPREAD * sqrt(expected)
+    last = probation.watched_seconds >= MOST_SECONDS
+    if expected < EVENTS_TO_TELL and not last:
         return None
     said = (
         f"{found} {words} in {probation.watched_seconds / 60:.0f} minutes, {expected:.1f} were to be expected as before"
     )
-    return Decision(Ending.KEEP if found <= BETTER * expected else Ending.NO_BETTER, said)
+    if surely_better or (last and found <= BETTER * expected):
+        return Decision(Ending.KEEP, said)
+    # In between it may be chance: watched on.
+    return Decision(Ending.NO_BETTER, said) if last or found >= expected else None
 
 
 def found_events(probation: Probation) -> int | None:

@@ -220,9 +220,12 @@ def watch(text: str, first: Snapshot) -> tuple[Snapshot, Observed]:
             passed = time.monotonic() - began
             print(f"pagewarden advise: ended after {passed:.0f} s of {total:.0f}; with what was seen", file=sys.stderr)
     seconds = time.monotonic() - began
-    available = fit_trend(series.available)
+    interval = interval_between(first, last, seconds)
+    least = {key: int(min(free for _, free in values)) for key, values in series.free.items()}
     return last, Observed(
-        interval=interval_between(first, last, seconds), zones=series.zone_trends(), available_pages=available
+        interval=replace(interval, least_free_pages=least),
+        zones=series.zone_trends(),
+        available_pages=fit_trend(series.available),
     )
 
 

@@ -136,7 +136,8 @@ def _setting(
         found += _huge_page_value(setting, replayed)
     else:
         found.append(f"The marks follow from vm.min_free_kbytes of about {setting.value_kb}.")
-    if passed is not None:
+    cannot_wait = replayed.flags is not None and not replayed.flags.can_direct_reclaim
+    if passed is not None and cannot_wait:
         found.append(f"With {passed.value_kb} this request would have passed, in {passed.zone}.")
     elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED:
         found.append("No value within 5 % of low memory would have let it pass.")

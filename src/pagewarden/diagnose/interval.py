@@ -25,6 +25,7 @@ class Interval:
     :ivar rewritten: settings whose value differs between the two: what was counted does not speak of the new value.
     :ivar some_percent: share of the time in which some task waited for memory (PSI); None where not printed.
     :ivar full_percent: likewise all of them at once.
+    :ivar least_free_pages: (node, zone) -> the fewest free pages seen; empty where nobody looked at zones.
     :ivar unusable: why nothing can be said of rates; empty where all is well.
     :ivar notes: what is odd about it, in words.
     """
@@ -34,6 +35,7 @@ class Interval:
     rewritten: frozenset[str] = frozenset()
     some_percent: float | None = None
     full_percent: float | None = None
+    least_free_pages: Mapping[tuple[int, str], int] = field(default_factory=dict)
     unusable: str = ""
     notes: tuple[str, ...] = ()
 
@@ -108,7 +110,9 @@ def interval_between(earlier: Snapshot, later: Snapshot, elapsed_seconds: float 
     changed = frozenset(
         key for key, value in later.sysctls.items() if key in earlier.sysctls and earlier.sysctls[key] != value
     )
-    return Interval(seconds, counts, changed, some, full, "", tuple(notes))
+    first = {(zone.node, zone.name): zone.free_pages for zone in earlier.zones}
+    free = {key: min(first[key], zone.free_pages) for zone in later.zones if (key := (zone.node, zone.name)) in first}
+    return Interval(seconds, counts, changed, some, full, free, "", tuple(notes))
 
 
 def _seconds(earlier: Snapshot, later: Snapshot, given: float | None) -> tuple[float, list[str], str]:

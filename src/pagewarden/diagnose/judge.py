@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.diagnose.rights import has_discount, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
@@ -196,12 +197,21 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         return elsewhere
     assert replay.flags is not None
     if not replay.flags.can_direct_reclaim:
+        limit = (
+            "below even the part of the reserve that such a caller may use"
+            if has_discount(replay)
+            else "below the min mark, and such a caller may not go below it"
+        )
         text = (
-            f"The caller could not sleep, and {_names(weighty)} {'was' if len(weighty) == 1 else 'were'} below even "
-            "the part "
-            "of the reserve that such a caller may use. kswapd had been woken but had not caught up."
+            f"The caller could not sleep, and {_names(weighty)} {'was' if len(weighty) == 1 else 'were'} {limit}. "
+            "kswapd had been woken but had not caught up."
         )
         return Judgement(Cause.ATOMIC_RESERVE_EXHAUSTED, False, (text,))
+    if within_reclaim(report):
+        text = (
+            f"Reclaim itself asked, which cannot wait for what it is about to free; {_names(weighty)}: below the mark."
+        )
+        return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
     return _sleeper(report, replay, weighty)
 
 
@@ -264,6 +274,17 @@ def _same_or_lower(zone: ZoneReplay, replay: Replay) -> bool:
 def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
     """A caller that could wait: was there nothing left to reclaim, or did reclaim not keep up?"""
     reclaimable, total = _reclaimable_kb(report), _total_kb(report)
+    lists = _lists_kb(replay)
+    if lists is not None and reclaimable is not None and lists < reclaimable:
+        # What lies in zones it may not use is no help to it.
+        zone = replay.flags.zone if replay.flags is not None else None
+        if lists * 100 <= reclaimable and zone in _LOW_ZONES:
+            text = (
+                f"The mask allows zone {zone} and below only, where next to no page cache was left to "
+                f"reclaim; {human_bytes(reclaimable * 1024)} of it lay in other zones."
+            )
+            return Judgement(Cause.ZONE_RESTRICTED, True, (text,))
+        reclaimable = lists
     if reclaimable is not None and total and _is_much(reclaimable, total, weighty):
         text = (
             f"The caller could wait, and {human_bytes(reclaimable * 1024)} of page cache and slab were reclaimable, "
@@ -273,6 +294,18 @@ def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
     left = "" if reclaimable is None else f"; page cache and reclaimable slab were {human_bytes(reclaimable * 1024)}"
     return Judgement(Cause.MEMORY_EXHAUSTED, reclaimable is None, (f"{_names(weighty)}: below the mark{left}.",))
+
+
+_LOW_ZONES = ("DMA", "DMA32")
+
+
+def _lists_kb(replay: Replay) -> int | None:
+    """Page cache in the zones that the request may use; None where they do not print it (most do)."""
+    names = ("active_file", "inactive_file")
+    dumps = [zone.dump for zone in replay.zones if zone.usable and not is_empty(zone.dump)]
+    if not dumps or not all(name in dump.values_kb for dump in dumps for name in names):
+        return None
+    return sum(dump.values_kb[name] for dump in dumps for name in names)
 
 
 def _is_much(reclaimable_kb: int, total_kb: int, weighty: Sequence[ZoneReplay]) -> bool:

@@ -7,6 +7,7 @@ from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
+from pagewarden.diagnose.rights import has_discount, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import Report, ReportKind
 
@@ -57,6 +58,8 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
 
 def _atomic(case: Case) -> list[Remedy]:
     found = []
+    if not has_discount(case.replay):
+        return [*_slow(case), Remedy(f"raising {MIN_FREE} gives it nothing", None, None, "min is its limit too")]
     if case.passed is not None:
         found.append(
             Remedy(
@@ -208,6 +211,8 @@ def _exhausted(case: Case) -> list[Remedy]:
 
 
 def _slow(case: Case) -> list[Remedy]:
+    if within_reclaim(case.report):
+        return []
     modern = case.replay.version is None or case.replay.version.at_least(4, 6)
     if modern:
         why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"

@@ -1,0 +1,26 @@
+"""What a caller was allowed to do about a shortage: wait for reclaim, or go below the min mark."""
+
+import re
+
+from pagewarden.diagnose.replay import Replay
+from pagewarden.klog.types import Report
+
+_RECLAIM = re.compile(
+    r"balance_pgdat|kswapd|try_to_free_(?:mem_cgroup_)?pages|__perform_reclaim|shrink_(?:node|zone|lruvec)"
+)
+
+
+def within_reclaim(report: Report) -> bool:
+    """The request came from reclaim itself, which frees memory and cannot wait for memory to be freed.
+
+    Kernel: mm/page_alloc.c:__alloc_pages_slowpath(): PF_MEMALLOC ends it before direct reclaim.
+    """
+    return any(frame.reliable and _RECLAIM.fullmatch(frame.function) for frame in report.trace)
+
+
+def has_discount(replay: Replay) -> bool:
+    """Some zone was checked against less than its whole mark: the caller may use a part of the reserve.
+
+    Since 4.4 GFP_NOWAIT alone may not: min is its limit as it is everybody's.
+    """
+    return any(zone.check is not None and zone.check.mark_pages < zone.check.base_mark_pages for zone in replay.zones)
