@@ -33,7 +33,12 @@ READING: dict[str, list[list[str]]] = {
     "capture": [["FOLDER/capture.tar.gz"]],
     "report": [["--html", "FOLDER/report.html"]],
     "metrics": [[]],
+    "daemon": [["--once"], ["--once", "--state", "FOLDER", "--run", "FOLDER"]],
+    "install-service": [["--dry-run"], ["--uninstall", "--dry-run"]],
 }
+# What the service opens for writing and no other command may: how it is judged itself when memory runs out, and a
+# trigger for its own poll, which goes with the descriptor.
+OF_THE_SERVICE = re.compile(r'"/proc/self/oom_score_adj"|"/proc/pressure/memory"')
 DRY = [["apply", "--dry-run"], ["apply", "--dry-run", "vm.min_free_kbytes=131072"]]
 
 CALLS = (
@@ -86,7 +91,8 @@ def test_reading_commands_write_nothing(strace: str, words: list[str], tmp_path:
     assert "Traceback" not in done.stderr
     calls = trace.read_text(errors="replace").splitlines()
     assert any("proc/" in line or ".py" in line for line in calls), "the trace saw nothing"
-    assert [line for line in calls if changes_something(line, str(tmp_path))] == []
+    changes = [line for line in calls if changes_something(line, str(tmp_path))]
+    assert [line for line in changes if words[0] != "daemon" or not OF_THE_SERVICE.search(line)] == []
 
 
 def changes_something(line: str, allowed: str) -> bool:

@@ -83,7 +83,7 @@ class Sandbox:
 
     def run(self, *command: str, stdin: str = "") -> tuple[int, str, str]:
         process = self.start(*command, stdin=stdin)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=120)
         return process.returncode, stdout, stderr
 
     def calls(self, word: str) -> list[str]:
@@ -331,7 +331,7 @@ def test_a_moved_checkout_or_another_interpreter_makes_it_anew(
 def test_two_first_starts_set_up_once(sandbox: Sandbox) -> None:
     sandbox.flag("pip-is-slow")
     starts = [sandbox.start() for _ in range(2)]
-    outcomes = [(process.communicate(timeout=20), process.returncode) for process in starts]
+    outcomes = [(process.communicate(timeout=120), process.returncode) for process in starts]
     assert [(stdout, status) for (stdout, _), status in outcomes] == [("<>", 0), ("<>", 0)]
     assert len(sandbox.calls(" -e .")) == 1
 

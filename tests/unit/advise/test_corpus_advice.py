@@ -1,6 +1,5 @@
 """Real reports: what is proposed for the machine they are of makes them pass, or it is said that nothing does."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -33,17 +32,15 @@ every_log = pytest.mark.parametrize("path", LOGS, ids=lambda path: path.name)
 
 
 @cache
-def complete_reports(path: Path) -> tuple[Report, ...]:
-    return tuple(report for report in reports_in(path.read_bytes()) if report.complete)
-
-
-def on_its_machine(path: Path) -> Iterator[tuple[Diagnosis, Snapshot, Advice]]:
+def on_its_machine(path: Path) -> tuple[tuple[Diagnosis, Snapshot, Advice], ...]:
     """Each complete report with the machine its zones describe, and the advice for that with the report as evidence."""
-    for report in complete_reports(path):
-        diagnosis = diagnose(report)
-        snapshot = machine_of_report(diagnosis)
-        if snapshot is not None:
-            yield diagnosis, snapshot, advice_for(snapshot, report)
+    diagnoses = [diagnose(report) for report in reports_in(path.read_bytes()) if report.complete]
+    machines = [(diagnosis, machine_of_report(diagnosis)) for diagnosis in diagnoses]
+    return tuple(
+        (diagnosis, snapshot, advice_for(snapshot, diagnosis.report))
+        for diagnosis, snapshot in machines
+        if snapshot is not None
+    )
 
 
 def advice_for(snapshot: Snapshot, *reports: Report) -> Advice:

@@ -181,7 +181,7 @@ def test_repeats_are_grouped_unless_all_are_asked_for(capsys: Capture, tmp_path:
     assert [document["kind"] for document in every][3] == "oom"
     _, out, _ = explain(capsys, log)
     assert out.startswith("5 reports, 2 different\n")
-    assert "4 times" in out
+    assert "4 times, " in " ".join(out.split())  # a long path wraps the line
     _, out, _ = explain(capsys, "--all", log)
     assert out.startswith("5 reports, 5 different\n")
     assert "\n5. page allocation failure" in out

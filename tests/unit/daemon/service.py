@@ -84,7 +84,7 @@ class Daemon:
         """End it; give its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=120)
         self._log.close()
         self._manager.close()
         return status
