@@ -15,7 +15,9 @@ from pagewarden.history.types import Batch, Event, EventKind, OpenFinding, Sampl
 from pagewarden.procfs.reader import FolderRoot
 
 FLUSH_NS = MINUTE_NS
-"""Readings are put on disk together, this often; events at once."""
+CALM_FLUSH_NS = 5 * MINUTE_NS
+"""Readings are put on disk together, this often: the second where all zones are far from their marks. Events go at
+once. What a crash takes is then what was read in a calm time."""
 RETRY_NS = MINUTE_NS
 MAX_WAITING_EVENTS = 1000
 MAX_WAITING_SAMPLES = 240
@@ -86,7 +88,8 @@ class Keeper:
 
     def flush(self, times: Times, state: State) -> None:
         """Put on disk what is due, and the state file after each poll."""
-        due = times.now_ns - self._flushed_ns >= FLUSH_NS
+        calm = state.next_poll_ns - state.last_ns >= state.limits.longest_ns
+        due = times.now_ns - self._flushed_ns >= (CALM_FLUSH_NS if calm else FLUSH_NS)
         if self._events or due:
             self._write(times, state)
         if state.polls != self._state_polls:

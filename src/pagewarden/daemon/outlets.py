@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pagewarden import __version__
 from pagewarden.daemon import findings as life
+from pagewarden.daemon.counters import NUMA
 from pagewarden.daemon.findings import RESTORED, Findings, Seen, Tracked
 from pagewarden.daemon.libsystemd import sendv
 from pagewarden.daemon.state import UNDECODED, State
@@ -150,7 +151,7 @@ def sample_of(reading: Reading, at_seconds: float, boot_id: str, page_size: int)
             )
             for zone in reading.zones
         ),
-        counters=reading.counters or {},
+        counters={name: value for name, value in (reading.counters or {}).items() if name not in NUMA},
         pressure_some_us=reading.pressure_some_us,
         pressure_full_us=reading.pressure_full_us,
     )  # fmt: skip

@@ -119,6 +119,8 @@ def fold(state: State, seen: Observation, now_ns: int) -> tuple[State, list[Acti
     elif isinstance(seen, Advices):
         state, actions = _take_advice(state, seen, now_ns)
     elif isinstance(seen, Fault):
+        if state.faults.get(seen.function) == seen.reason:
+            return state, []  # said already: by far the usual case
         state, actions = _take_fault(state, seen)
     else:
         state, actions = _take_decoded(state, seen, now_ns)
