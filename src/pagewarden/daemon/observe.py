@@ -1,5 +1,6 @@
 """One poll: what is read of the machine each time, and no more. The whole snapshot is the adviser's business."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,6 +14,8 @@ from pagewarden.procfs.zoneinfo import parse_zoneinfo
 
 ZONEINFO, VMSTAT, PRESSURE = "proc/zoneinfo", "proc/vmstat", "proc/pressure/memory"
 RECLAIM_MODE = "proc/sys/vm/zone_reclaim_mode"
+APPLIED = ("var/lib/pagewarden/apply/probation.json", "var/lib/pagewarden/apply/trials.json")
+"""What `apply` leaves for everybody to read, written anew at each change."""
 
 _T = TypeVar("_T")
 
@@ -25,6 +28,7 @@ class Observer:
 
     def __init__(self, root: str = "/") -> None:
         self._root = FolderRoot(root)
+        self._applied = tuple(os.path.join(root, path) for path in APPLIED)  # noqa: PTH118
         self._files = {path: HeldFile(self._root, path) for path in (ZONEINFO, VMSTAT, PRESSURE)}
         self._counters = QuickCounters()
 
@@ -51,6 +55,7 @@ class Observer:
             pressure_some_us=None if pressure is None else pressure.some.total_us,
             pressure_full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
             settings=self._fingerprint(zones),
+            applied=hash(tuple(map(_stamp, self._applied))),
             failures=failures,
         )
 
@@ -85,6 +90,15 @@ class Observer:
             except ReadError:
                 parts.append(None)
         return hash(tuple(parts))
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Tell one content of a file that is only ever replaced from another, without reading it."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  at every poll: pathlib costs several times the call itself
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _read_zones(text: str, path: str) -> list[QuickZone]:
