@@ -33,6 +33,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("no sysctl programs", "a bare root has neither systemd nor procps, or no user namespaces"),
     Allowed("no systemd", "a bare root has neither systemd nor its journal tools"),
     Allowed("no small disk: needs root", "CI may run where nothing can be mounted"),
+    Allowed("no kernel log to read here", "containers keep /dev/kmsg from everybody, and kernels from most users"),
     Allowed("no strace", "a bare root has none, and a container may not trace"),
     Allowed("no packages for the guest's Python", "the virtual machine has Debian 12's Python 3.11"),
     Allowed("writes settings: needs root", "CI without root must not write to the machine's settings"),

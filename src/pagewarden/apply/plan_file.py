@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SCHEMA = "pagewarden.plan/1"
-PLAN = "/run/pagewarden/plan.json"
+PLAN_NAME = "plan.json"
+PLAN = f"/run/pagewarden/{PLAN_NAME}"
 MOST_BYTES = 64 << 10
 MOST_CHANGES = 4
 

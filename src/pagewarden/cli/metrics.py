@@ -8,9 +8,9 @@ from pagewarden.advise.advice import advise
 from pagewarden.cli.common import add_root, advice_policy, read_machine
 from pagewarden.cli.status import service_state
 from pagewarden.diagnose.settings import settings_of
-from pagewarden.errors import ExitStatus, PagewardenError, ReadError
-from pagewarden.history.read import open_reader
-from pagewarden.history.types import HISTORY_FILE, ServiceState
+from pagewarden.errors import ExitStatus, PagewardenError
+from pagewarden.history.read import report_totals
+from pagewarden.history.types import HISTORY_FILE
 
 HELP = """\
 Print numbers for Prometheus in its text format: free memory, marks and reserves of every zone, settings beside the
@@ -44,16 +44,22 @@ def run(args: argparse.Namespace) -> ExitStatus:
             "the Python package prometheus_client is missing (pip install 'pagewarden[metrics]')"
         ) from None
     snapshot, machine = read_machine(args.root)
+    advice = advise(snapshot, machine, advice_policy(args.root))
     state = service_state(args.root)
     if isinstance(state, str):
         print(f"pagewarden metrics: without the service's state: {state}", file=sys.stderr)
+        state = None
+    findings = advice.findings if state is None else state.findings  # the service knows of reports and stalls
     text = metrics_text(
         Facts(
             snapshot=snapshot,
             machine=machine,
             settings=settings_of(snapshot, machine),
-            advice=advise(snapshot, machine, advice_policy(args.root)),
-            state=state if isinstance(state, ServiceState) else None,
+            recommendations=[
+                (one.key, one.cause, one.risk.value, one.confidence.value) for one in advice.recommendations
+            ],
+            findings=[(finding.cause, str(finding.severity)) for finding in findings],
+            state=state,
             report_totals=_report_totals(args.root),
         )
     )
@@ -70,11 +76,8 @@ def run(args: argparse.Namespace) -> ExitStatus:
 def _report_totals(root: str) -> dict[str, int] | None:
     if root != "/" and not Path(root).is_dir():
         return None
-    path = HISTORY_FILE if root == "/" else f"{root.rstrip('/')}{HISTORY_FILE}"
     try:
-        with open_reader(path) as reader:
-            return reader.report_totals()
+        return report_totals(HISTORY_FILE if root == "/" else f"{root.rstrip('/')}{HISTORY_FILE}")
     except PagewardenError as error:
-        if not (isinstance(error, ReadError) and error.missing):
-            print(f"pagewarden metrics: without the reports: {error}", file=sys.stderr)
+        print(f"pagewarden metrics: without the reports: {error}", file=sys.stderr)
         return None

@@ -4,12 +4,13 @@ Counters only rise, but not for ever: on 32-bit kernels they wrap, and a counter
 (a file that could not be read, a machine restored from a snapshot). Then the increase is not known, which is not zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pagewarden.history.sample import COUNTERS
 
+NUMA = ("numa_hit", "numa_miss")
+"""For the adviser, which judges vm.zone_reclaim_mode by them; the history does not keep them."""
 _SPLIT = ("allocstall", "pgscan_direct", "pgsteal_direct", "pgscan_kswapd", "pgsteal_kswapd")
 """Some kernels print these by zone: `allocstall_normal` (4.10 and later), `pgscan_direct_normal` (before 4.8)."""
 _NOT_SUMMED = frozenset({"pgscan_direct_throttle"})
@@ -28,21 +29,25 @@ class Increase:
     compact_fails: int | None = None
 
 
-def followed(vmstat: Mapping[str, int]) -> dict[str, int]:
-    """Pick the counters that the history keeps, which are those that the service judges; split ones are summed."""
-    found = {name: vmstat[name] for name in COUNTERS if name in vmstat}
+def followed_names(printed: Iterable[str]) -> dict[str, str]:
+    """Choose the counters that the service judges from those that a kernel prints.
+
+    :return: counter as printed -> the name under which it is followed; several by zone have one.
+    """
+    names = tuple(printed)
+    found = {name: name for name in (*COUNTERS, *NUMA) if name in names}
     for stem in _SPLIT:
         if stem not in found:
-            parts = [vmstat[name] for name in _parts(stem, tuple(vmstat))]
-            if parts:
-                found[stem] = sum(parts)
+            found |= {name: stem for name in names if name.startswith(f"{stem}_") and name not in _NOT_SUMMED}
     return found
 
 
-@lru_cache(maxsize=64)
-def _parts(stem: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The counters by zone that make up one. A kernel prints the same names at every poll, so the answer is kept."""
-    return tuple(name for name in names if name.startswith(f"{stem}_") and name not in _NOT_SUMMED)
+def followed(vmstat: Mapping[str, int]) -> dict[str, int]:
+    """Pick the counters that the service judges; those that are printed by zone are summed."""
+    found: dict[str, int] = {}
+    for printed, name in followed_names(vmstat).items():
+        found[name] = found.get(name, 0) + vmstat[printed]
+    return found
 
 
 def increase(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> Increase:

@@ -1,4 +1,4 @@
-"""What the service puts on disk: the history, the state file, the metrics file. Each may fail without the others."""
+"""What the service itself puts on disk: the history and the state file. Each may fail without the other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,15 @@ from pagewarden.daemon.state import State
 from pagewarden.daemon.types import MINUTE_NS, Degraded, Entry, Fault, Happened, Reading
 from pagewarden.errors import ReadError
 from pagewarden.history.schema import HistoryError
+from pagewarden.history.state import write_state
 from pagewarden.history.store import History, Limits
 from pagewarden.history.types import Batch, Event, EventKind, OpenFinding, Sample
 from pagewarden.procfs.reader import FolderRoot
 
 FLUSH_NS = MINUTE_NS
-"""Readings are put on disk together, this often; events at once."""
+CALM_FLUSH_NS = 5 * MINUTE_NS
+"""Readings are put on disk together, this often: the second where all zones are far from their marks. Events go at
+once. What a crash takes is then what was read in a calm time."""
 RETRY_NS = MINUTE_NS
 MAX_WAITING_EVENTS = 1000
 MAX_WAITING_SAMPLES = 240
@@ -31,7 +34,7 @@ class Keeper:
 
     def __init__(self, root: str, state_folder: str | None, run_folder: str | None) -> None:
         self.cursor: str | None = None
-        self._path = None if state_folder is None else f"{state_folder}/history.db"
+        self.history_path = None if state_folder is None else f"{state_folder}/history.db"
         self._state_path = None if run_folder is None else f"{run_folder}/state.json"
         self._limits = Limits()
         self._history: History | None = None
@@ -51,7 +54,7 @@ class Keeper:
 
     def open(self, times: Times) -> Findings:
         """Open the history; give the findings that were open when the service ended."""
-        if self._path is None or not self._try_open(times) or self._history is None:
+        if self.history_path is None or not self._try_open(times) or self._history is None:
             return {}
         try:
             self.cursor = self._history.cursor
@@ -67,7 +70,7 @@ class Keeper:
 
     def take_sample(self, reading: Reading, times: Times) -> None:
         """Keep a reading."""
-        if self._path is None or not reading.zones:
+        if self.history_path is None or not reading.zones:
             return
         at = times.seconds(times.now_ns)
         self._samples.append(outlets.sample_of(reading, at, self.boot_id, self._page_size))
@@ -75,7 +78,7 @@ class Keeper:
 
     def take_event(self, action: Entry | Happened | Degraded, times: Times) -> None:
         """Keep an event."""
-        if self._path is not None:
+        if self.history_path is not None:
             self._events.append(outlets.event_of(action, times))
             del self._events[:-MAX_WAITING_EVENTS]
 
@@ -86,7 +89,8 @@ class Keeper:
 
     def flush(self, times: Times, state: State) -> None:
         """Put on disk what is due, and the state file after each poll."""
-        due = times.now_ns - self._flushed_ns >= FLUSH_NS
+        calm = state.next_poll_ns - state.last_ns >= state.limits.longest_ns
+        due = times.now_ns - self._flushed_ns >= (CALM_FLUSH_NS if calm else FLUSH_NS)
         if self._events or due:
             self._write(times, state)
         if state.polls != self._state_polls:
@@ -108,7 +112,7 @@ class Keeper:
 
     def _write(self, times: Times, state: State) -> None:
         self._flushed_ns = times.now_ns
-        if self._path is None or (self._history is None and not self._try_again(times)) or self._history is None:
+        if self.history_path is None or (self._history is None and not self._try_again(times)) or self._history is None:
             return
         findings = outlets.open_findings_of(state.findings, times)
         changed = [finding.identity for finding in findings] != [finding.identity for finding in self._findings]
@@ -131,7 +135,7 @@ class Keeper:
     def _try_open(self, times: Times) -> bool:
         self._tried_ns = times.now_ns
         try:
-            self._history = History(self._path or "", self._limits, times.seconds(times.now_ns))
+            self._history = History(self.history_path or "", self._limits, times.seconds(times.now_ns))
         except HistoryError as error:
             self._fail(str(error))
             return False
@@ -149,7 +153,7 @@ class Keeper:
         if self._state_path is None:
             return
         try:
-            outlets.write_service_state(state, times, self._state_path)
+            write_state(outlets.service_state(state, times), self._state_path)
         except OSError as error:
             self._faults.append(Fault(STATE_FILE, f"{self._state_path}: {error.strerror}"))
         else:

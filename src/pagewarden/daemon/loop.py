@@ -10,8 +10,10 @@ import select
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from pagewarden.apply.plan_file import PLAN_NAME, withdraw_plan
 from pagewarden.config.settings import ConfigError
 from pagewarden.daemon import outlets, work
 from pagewarden.daemon.child import Child
@@ -34,6 +36,7 @@ from pagewarden.daemon.types import (
     Fault,
     Happened,
     Kind,
+    Meanwhile,
     Observation,
     Reading,
     Summary,
@@ -53,7 +56,10 @@ RETRY_NS = 10 * MINUTE_NS
 CLOCK_JUMP_SECONDS = 3600.0
 SELF_TEST_SECONDS = 60
 
-LOG, ADVICE, DECODER, CLOCK = "kernel log", "advice", "decoder", "wall clock"
+METRICS_NS = MINUTE_NS
+"""The metrics file is replaced at most this often."""
+
+LOG, ADVICE, DECODER, CLOCK, PLAN, METRICS = "kernel log", "advice", "decoder", "wall clock", "plan", "metrics file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ class Service:
         self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
         self._advise_settings: dict[str, Any] = {}
         self._apply_settings: dict[str, Any] = {}
+        self._metrics_path = ""
+        self._metrics_ns: int | None = None
         self._keeper = Keeper(options.root, options.state_folder, options.run_folder)
         self._state: State = start(Limits(), now_ns)
 
@@ -168,6 +176,7 @@ class Service:
         for child in self._children.values():
             child.end()
         self._children.clear()
+        self._withdraw_plan()
         self._keeper.close(self._times(), self._state)
         if self._source is not None:
             self._source.close()
@@ -228,6 +237,7 @@ class Service:
         self._observe(reading)
         times = self._times()
         self._keeper.take_sample(reading, times)
+        self._write_metrics(times)
 
     def _report_failures(self, reading: Reading) -> None:
         for path in ("proc/zoneinfo", "proc/vmstat"):
@@ -360,7 +370,7 @@ class Service:
                 self._collect(handle)
         return answers[0] if answers else (None, "interrupted")
 
-    def _advise(self) -> None:
+    def _advise(self, counted: Meanwhile | None) -> None:
         if any(child.purpose == ADVICE for child in self._children.values()):
             return
         times = self._times()
@@ -374,8 +384,30 @@ class Service:
             wall_seconds=times.wall_seconds,
             reports_since=self._reports_since(times),
             journal=self._options.journal,
+            meanwhile=counted,
         )
         self._start(ADVICE, lambda: work.advise(question), self._take_advice)
+
+    def _withdraw_plan(self) -> None:
+        """Take the plan away: nobody stands for it any more."""
+        if self._options.run_folder is not None:
+            with contextlib.suppress(OSError):
+                withdraw_plan(Path(self._options.run_folder, PLAN_NAME))
+
+    def _write_metrics(self, times: Times) -> None:
+        """Have the file for node_exporter written, where one is configured."""
+        last = self._metrics_ns
+        if not self._metrics_path or any(child.purpose == METRICS for child in self._children.values()):
+            return
+        if last is not None and times.now_ns - last < METRICS_NS:
+            return
+        self._metrics_ns = times.now_ns
+        root, target, history = self._options.root, self._metrics_path, self._keeper.history_path
+        state, recommended = outlets.service_state(self._state, times), self._state.recommended
+        self._start(METRICS, lambda: work.write_metrics(root, target, history, state, recommended), self._take_metrics)
+
+    def _take_metrics(self, _: Any, reason: str) -> None:
+        self._observe(Fault(METRICS, reason or None))
 
     def _reports_since(self, times: Times) -> float | None:
         """When the oldest open finding about a report was first seen; None where the adviser has no log to read."""
@@ -388,6 +420,7 @@ class Service:
         self._advised = True
         self._observe(Fault(ADVICE, reason or None))
         if not reason:
+            self._observe(Fault(PLAN, answer["trouble"] or None))
             self._observe(work.advices_of(answer))
 
     # -- configuration and signals ------------------------------------------------------------------------------
@@ -428,6 +461,8 @@ class Service:
         self._limits = Limits(shortest, longest, bool(values["service", "daily_summary"]))
         self._advise_settings = {name: value for section, name, value in answer if section == "advise"}
         self._apply_settings = {name: value for section, name, value in answer if section == "apply"}
+        self._metrics_path = str(values["metrics", "textfile"])
+        self._metrics_ns = None
         self._keeper.configure(values)
 
     # -- what follows -------------------------------------------------------------------------------------------
@@ -441,7 +476,7 @@ class Service:
     def _carry_out(self, action: Action) -> None:
         times = self._times()
         if isinstance(action, Ask):
-            self._advise()
+            self._advise(action.meanwhile)
             return
         if isinstance(action, Entry | Summary | Degraded):
             self._speak(outlets.fields_of(action, times))

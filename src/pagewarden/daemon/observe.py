@@ -1,19 +1,21 @@
 """One poll: what is read of the machine each time, and no more. The whole snapshot is the adviser's business."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from pagewarden.daemon.counters import followed
+from pagewarden.daemon.quick import QuickCounters, QuickZone, quick_zones
 from pagewarden.daemon.types import Reading, ZoneReading
 from pagewarden.errors import ParseError, ReadError
 from pagewarden.procfs.pressure import parse_pressure
-from pagewarden.procfs.reader import FolderRoot, decode_text
-from pagewarden.procfs.types import Node, Pressure, Zone
-from pagewarden.procfs.vmstat import parse_vmstat
+from pagewarden.procfs.reader import FolderRoot, HeldFile, decode_text
+from pagewarden.procfs.types import Pressure, Zone
 from pagewarden.procfs.zoneinfo import parse_zoneinfo
 
 ZONEINFO, VMSTAT, PRESSURE = "proc/zoneinfo", "proc/vmstat", "proc/pressure/memory"
 RECLAIM_MODE = "proc/sys/vm/zone_reclaim_mode"
+APPLIED = ("var/lib/pagewarden/apply/probation.json", "var/lib/pagewarden/apply/trials.json")
+"""What `apply` leaves for everybody to read, written anew at each change."""
 
 _T = TypeVar("_T")
 
@@ -26,32 +28,46 @@ class Observer:
 
     def __init__(self, root: str = "/") -> None:
         self._root = FolderRoot(root)
+        self._applied = tuple(os.path.join(root, path) for path in APPLIED)  # noqa: PTH118
+        self._files = {path: HeldFile(self._root, path) for path in (ZONEINFO, VMSTAT, PRESSURE)}
+        self._counters = QuickCounters()
 
     def read(self) -> Reading:
         """Read once; what cannot be read is in `failures`. Never raises."""
         failures: dict[str, str] = {}
-        nodes = self._parsed(ZONEINFO, parse_zoneinfo, failures) or ()
-        vmstat = self._parsed(VMSTAT, parse_vmstat, failures)
+        zones = self._parsed(ZONEINFO, _read_zones, failures) or []
         pressure: Pressure | None = self._parsed(PRESSURE, parse_pressure, failures)
-        zones = tuple(_zone_reading(zone) for node in nodes for zone in node.zones if zone.populated)
         return Reading(
-            zones=zones,
-            counters=None if vmstat is None else followed(vmstat),
+            zones=tuple(
+                ZoneReading(
+                    zone.node,
+                    zone.name,
+                    zone.free_pages,
+                    zone.min_pages,
+                    zone.low_pages,
+                    zone.high_pages,
+                    zone.managed_pages,
+                )
+                for zone in zones
+                if zone.present_pages
+            ),
+            counters=self._parsed(VMSTAT, self._counters.read, failures),
             pressure_some_us=None if pressure is None else pressure.some.total_us,
             pressure_full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
-            settings=self._fingerprint(nodes),
+            settings=self._fingerprint(zones),
+            applied=hash(tuple(map(_stamp, self._applied))),
             failures=failures,
         )
 
     def _parsed(self, path: str, parse: Callable[[str, str], _T], failures: dict[str, str]) -> _T | None:
-        shown = self._root.shown(path)
+        file = self._files[path]
         try:
-            return parse(decode_text(self._root.read(path), shown), shown)
+            return parse(decode_text(file.read(), file.shown), file.shown)
         except (ReadError, ParseError) as error:
             failures[path] = str(error)
             return None
 
-    def _fingerprint(self, nodes: tuple[Node, ...]) -> int:
+    def _fingerprint(self, zones: list[QuickZone]) -> int:
         """Reduce everything that settings decide to a number: marks without their boost, and reserves.
 
         Not sizes: where memory comes and goes (balloons) they change all the time, and the marks do not follow them.
@@ -61,15 +77,14 @@ class Observer:
             (
                 zone.node,
                 zone.name,
-                zone.min_pages - (zone.boost_pages or 0),
-                zone.low_pages - (zone.boost_pages or 0),
-                zone.high_pages - (zone.boost_pages or 0),
-                zone.protection_pages,
+                zone.min_pages - zone.boost_pages,
+                zone.low_pages - zone.boost_pages,
+                zone.high_pages - zone.boost_pages,
+                zone.protection,
             )
-            for node in nodes
-            for zone in node.zones
+            for zone in zones
         ]
-        if len(nodes) > 1:
+        if any(zone.node != zones[0].node for zone in zones):
             try:
                 parts.append(self._root.read(RECLAIM_MODE))
             except ReadError:
@@ -77,13 +92,34 @@ class Observer:
         return hash(tuple(parts))
 
 
-def _zone_reading(zone: Zone) -> ZoneReading:
-    return ZoneReading(
-        node=zone.node,
-        name=zone.name,
-        free_pages=zone.free_pages,
-        min_pages=zone.min_pages,
-        low_pages=zone.low_pages,
-        high_pages=zone.high_pages,
-        managed_pages=zone.managed_pages,
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Tell one content of a file that is only ever replaced from another, without reading it."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  at every poll: pathlib costs several times the call itself
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read_zones(text: str, path: str) -> list[QuickZone]:
+    """Read the zones, by the parser of every kernel's zoneinfo where the quick one does not know the shape."""
+    found = quick_zones(text)
+    if found is not None:
+        return found
+    return [_quick_zone(zone) for node in parse_zoneinfo(text, path) for zone in node.zones]
+
+
+def _quick_zone(zone: Zone) -> QuickZone:
+    protection = "" if zone.protection_pages is None else f"({', '.join(map(str, zone.protection_pages))})"
+    return QuickZone(
+        zone.node,
+        zone.name,
+        zone.free_pages,
+        zone.boost_pages or 0,
+        zone.min_pages,
+        zone.low_pages,
+        zone.high_pages,
+        zone.present_pages,
+        zone.managed_pages,
+        protection,
     )

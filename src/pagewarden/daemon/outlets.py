@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from pagewarden import __version__
 from pagewarden.daemon import findings as life
+from pagewarden.daemon.counters import NUMA
 from pagewarden.daemon.findings import RESTORED, Findings, Seen, Tracked
 from pagewarden.daemon.libsystemd import sendv
 from pagewarden.daemon.state import UNDECODED, State
 from pagewarden.daemon.types import SECOND_NS, Degraded, Entry, Happened, Kind, Phase, Reading, Summary
-from pagewarden.history.state import write_state
-from pagewarden.history.types import Event, EventKind, OpenFinding, Sample, ServiceState, ZoneSample
+from pagewarden.history.types import Event, EventKind, OpenFinding, Probation, Sample, ServiceState, ZoneSample
 from pagewarden.report.journal import finding_fields, plain_line, service_fields
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
@@ -150,7 +150,7 @@ def sample_of(reading: Reading, at_seconds: float, boot_id: str, page_size: int)
             )
             for zone in reading.zones
         ),
-        counters=reading.counters or {},
+        counters={name: value for name, value in (reading.counters or {}).items() if name not in NUMA},
         pressure_some_us=reading.pressure_some_us,
         pressure_full_us=reading.pressure_full_us,
     )  # fmt: skip
@@ -194,25 +194,20 @@ def _kind_of(identity: str) -> Kind:
     return named.get(identity, Kind.ADVICE)
 
 
-def write_service_state(state: State, times: Times, path: str) -> None:
-    """Write the state file.
-
-    :raises OSError: it cannot be written.
-    """
-    write_state(
-        ServiceState(
-            version=__version__,
-            pid=os.getpid(),
-            since_seconds=times.seconds(state.started_ns),
-            last_poll_seconds=times.seconds(state.last_ns),
-            next_poll_seconds=times.seconds(state.next_poll_ns),
-            poll_count=state.polls,
-            report_count=state.reports,
-            findings=open_findings_of(state.findings, times),
-            plan=state.plan,
-            degraded=tuple(f"{function}: {reason}" for function, reason in state.faults.items()),
-        ),
-        path,
+def service_state(state: State, times: Times) -> ServiceState:
+    """Write what the service says of itself."""
+    return ServiceState(
+        version=__version__,
+        pid=os.getpid(),
+        since_seconds=times.seconds(state.started_ns),
+        last_poll_seconds=times.seconds(state.last_ns),
+        next_poll_seconds=times.seconds(state.next_poll_ns),
+        poll_count=state.polls,
+        report_count=state.reports,
+        findings=open_findings_of(state.findings, times),
+        plan=state.plan,
+        probation=tuple(Probation(*change) for change in state.probation),
+        degraded=tuple(f"{function}: {reason}" for function, reason in state.faults.items()),
     )
 
 

@@ -1,16 +1,81 @@
 """Which recommendations go into the plan that the privileged half may carry out. Runs in the adviser's child."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pagewarden.advise.types import Recommendation
-from pagewarden.apply.plan_file import MOST_CHANGES, PLAN, PlannedChange, leave_plan, plan_text, withdraw_plan
+from pagewarden.apply.paths import Paths
+from pagewarden.apply.plan_file import MOST_CHANGES, PLAN_NAME, PlannedChange, leave_plan, plan_text, withdraw_plan
 from pagewarden.apply.policy import Policy, Proposal, Situation, judge
+from pagewarden.apply.probation_file import load_probation, load_trials
+from pagewarden.apply.probation_run import promise_of
+from pagewarden.daemon.work import Question
+from pagewarden.errors import ApplyError
 from pagewarden.procfs.types import Snapshot
 
-PLAN_NAME = PLAN.rpartition("/")[2]
+_LONGEST = 1000
+"""The reader of the plan takes no longer line, and no more than so many pieces of evidence."""
+_MOST_EVIDENCE = 20
+
+
+def make_plan(
+    question: Question, recommendations: Sequence[Recommendation], snapshot: Snapshot, now: datetime
+) -> tuple[tuple[PlannedChange, ...], str]:
+    """Leave a plan of what the policy lets pass, or take away the one that stands there.
+
+    :param now: in universal time.
+    :return: what is planned; and why nothing can be ("" where all is well).
+    """
+    try:
+        situation = situation_of(question.root, snapshot, now)
+        changes = plan_changes(recommendations, situation, policy_of(question.apply), question.since)
+        if question.run_folder is not None:
+            keep_plan(changes, question.run_folder, now, question.boot_id)
+    except ApplyError as error:
+        if question.run_folder is not None:
+            withdraw_plan(Path(question.run_folder, PLAN_NAME))
+        return (), str(error)
+    except OSError as error:
+        return (), f"{question.run_folder}/{PLAN_NAME}: {error.strerror}"
+    return changes, ""
+
+
+def situation_of(root: str, snapshot: Snapshot, now: datetime) -> Situation:
+    """Say how things stand: pressure, time since boot, what was tried and what is being watched.
+
+    What `apply` recorded and does not let us read is left to the half that carries the plan out and judges anew.
+
+    :raises ApplyError: a record is damaged.
+    """
+    paths = Paths(Path(root))
+    return Situation(
+        now=now,
+        local=now.astimezone(),
+        uptime_seconds=snapshot.uptime_seconds,
+        pressure_percent=None if snapshot.pressure is None else snapshot.pressure.some.avg60_percent,
+        trials=load_trials(paths) if _may_read(paths.trials) else (),
+        on_probation=paths.probation.exists(),
+    )
+
+
+def watched(root: str, now: datetime) -> list[tuple[str, str, str, float]]:
+    """Give what is on probation as `Advices.probation`; nothing where that cannot be read."""
+    paths = Paths(Path(root))
+    try:
+        probation = load_probation(paths) if _may_read(paths.probation) else None
+    except ApplyError:
+        return []  # said already: no plan is made beside a damaged record
+    if probation is None:
+        return []
+    until = now.timestamp() + max(0.0, probation.seconds - probation.watched_seconds)
+    return [(change.key, change.value, change.before, until) for change in probation.changes]
+
+
+def _may_read(path: Path) -> bool:
+    return os.access(path, os.R_OK)
 
 
 def policy_of(settings: Mapping[str, Any]) -> Policy:
@@ -20,26 +85,16 @@ def policy_of(settings: Mapping[str, Any]) -> Policy:
 
 
 def plan_changes(
-    recommendations: Sequence[Recommendation],
-    snapshot: Snapshot,
-    policy: Policy,
-    since: Mapping[str, float],
-    now: datetime,
+    recommendations: Sequence[Recommendation], situation: Situation, policy: Policy, since: Mapping[str, float]
 ) -> tuple[PlannedChange, ...]:
     """Choose the recommendations that the policy lets pass.
 
-    :param since: identity of a finding -> seconds since 1970 at which it was first seen: how long its evidence stands.
-    :param now: in universal time.
+    :param since: identity of a finding -> seconds since 1970 at which it was first seen.
     """
-    pressure = None if snapshot.pressure is None else snapshot.pressure.some.avg60_percent
-    situation = Situation(now, now.astimezone(), snapshot.uptime_seconds, pressure)
     chosen = []
     for one in recommendations:
-        identity = f"{one.cause}/{one.key}"
-        began = one.evidence_since
-        if began is None and identity in since:
-            began = datetime.fromtimestamp(since[identity], UTC)
-        latest = one.evidence_latest or now
+        began = _stands_since(one, since)
+        latest = one.evidence_latest or situation.now
         simulation = one.effect.simulation if one.effect is not None else None
         proposal = Proposal(
             one.key, one.current, one.recommended, one.risk.value, one.confidence.value, began, latest, simulation
@@ -49,7 +104,18 @@ def plan_changes(
     return tuple(chosen[:MOST_CHANGES])
 
 
+def _stands_since(one: Recommendation, since: Mapping[str, float]) -> datetime | None:
+    """Since when the evidence stands: the first report, or the moment when the service first found the same."""
+    found = since.get(f"{one.cause}/{one.key}")
+    known = [] if found is None else [datetime.fromtimestamp(found, UTC)]
+    if one.evidence_since is not None:
+        known.append(one.evidence_since)
+    return min(known, default=None)
+
+
 def _planned(one: Recommendation, began: datetime | None, latest: datetime) -> PlannedChange:
+    promised = promise_of(one.cause)
+    evidence = [f"{entry.what}: {entry.value} ({entry.source})"[:_LONGEST] for entry in one.evidence]
     return PlannedChange(
         key=one.key,
         current=one.current,
@@ -57,10 +123,11 @@ def _planned(one: Recommendation, began: datetime | None, latest: datetime) -> P
         risk=one.risk.value,
         confidence=one.confidence.value,
         identifier=one.identifier,
-        why=one.reason,
-        evidence=tuple(f"{entry.what}: {entry.value} ({entry.source})" for entry in one.evidence),
+        why=one.reason[:_LONGEST],
+        evidence=tuple(evidence[:_MOST_EVIDENCE]),
         evidence_since=None if began is None else began.isoformat(),
         evidence_latest=latest.isoformat(),
+        promised=None if promised is None else promised.value,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pagewarden.daemon import findings as life
+from pagewarden.daemon.baseline import Baseline, meanwhile, remember
 from pagewarden.daemon.counters import increase, less
 from pagewarden.daemon.findings import Findings, Seen
 from pagewarden.daemon.interval import nearest_permille, poll_interval_ns, weighty
@@ -30,12 +31,15 @@ from pagewarden.daemon.types import (
     Kind,
     LogCounts,
     Observation,
+    Phase,
     Reading,
     Summary,
 )
 
 ASK_EVERY_NS = 6 * HOUR_NS
 """The adviser is asked this often where nothing happens."""
+RENEW_PLAN_NS = 5 * MINUTE_NS
+"""A plan is made anew this often while it holds: the half that carries it out takes none older than 10 minutes."""
 ASK_PAUSE_NS = MINUTE_NS
 """The least time between two questions to the adviser."""
 MAX_ENTRIES_AN_HOUR = 60
@@ -69,6 +73,7 @@ class State:
     :ivar signatures: signature of a report's opening line -> the identity it was decoded to.
     :ivar pending: signatures counted before any of them was decoded -> how many; since `pending_ns`.
     :ivar absent: advice that was looked for at the last answer and not given.
+    :ivar plan, recommended, probation: as the adviser answered last; see `Advices`.
     :ivar faults: functions that do not work -> why.
     :ivar budget_ns, said: begin of the current hour of entries, and the entries said in it.
     :ivar lowest: the nearest that a zone came to its low mark this day: its distance in thousandths of it, and name.
@@ -80,12 +85,15 @@ class State:
     last: Reading | None = None
     last_ns: int = 0
     steps: tuple[Step, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     findings: Findings = field(default_factory=dict)
     signatures: Mapping[str, str] = field(default_factory=dict)
     pending: Mapping[str, int] = field(default_factory=dict)
     pending_ns: int = 0
     absent: frozenset[str] = frozenset()
     plan: tuple[str, ...] = ()
+    recommended: tuple[tuple[str, str, str, str], ...] = ()
+    probation: tuple[tuple[str, str, str, float], ...] = ()
     faults: Mapping[str, str] = field(default_factory=dict)
     asked_ns: int | None = None
     wants_advice: str = "start"
@@ -119,6 +127,8 @@ def fold(state: State, seen: Observation, now_ns: int) -> tuple[State, list[Acti
     elif isinstance(seen, Advices):
         state, actions = _take_advice(state, seen, now_ns)
     elif isinstance(seen, Fault):
+        if state.faults.get(seen.function) == seen.reason:
+            return state, []  # said already: by far the usual case
         state, actions = _take_fault(state, seen)
     else:
         state, actions = _take_decoded(state, seen, now_ns)
@@ -143,6 +153,8 @@ def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, l
     if last is not None:
         if reading.settings != last.settings:
             state = replace(state, wants_advice="settings changed")
+        elif reading.applied != last.applied:
+            state = replace(state, wants_advice="something was applied, or its probation ended")
         state = _add_step(state, last, reading, elapsed_ns)
         state, more = _judge_rates(state, now_ns)
         actions += more
@@ -165,7 +177,10 @@ def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, l
     after, entries = life.pass_time(state.findings, now_ns, state.absent & _BY_RATE)
     if after is not state.findings:
         state = replace(state, findings=after)
-    state, asked = _ask(state, now_ns)
+    if any(entry.phase is Phase.ENDED and entry.kind in (Kind.STALLS, Kind.COMPACTION) for entry in entries):
+        state = replace(state, wants_advice=state.wants_advice or "stalls are over")
+    state, asked = _ask(state, reading, now_ns)
+    state = replace(state, baselines=remember(state.baselines, reading, now_ns))
     state, summary = _summary(state, now_ns)
     return state, [*actions, *entries, *asked, *summary]
 
@@ -234,7 +249,7 @@ def _lowest(lowest: tuple[int, str] | None, reading: Reading) -> tuple[int, str]
     return distance, f"node {zone.node} {zone.name}"
 
 
-def _ask(state: State, now_ns: int) -> tuple[State, list[Action]]:
+def _ask(state: State, reading: Reading, now_ns: int) -> tuple[State, list[Action]]:
     """Decide whether the adviser is to be asked now."""
     why = state.wants_advice
     asked = state.asked_ns
@@ -245,11 +260,14 @@ def _ask(state: State, now_ns: int) -> tuple[State, list[Action]]:
             why = "to confirm"
         if not why and _waits_for_end(state) and now_ns - asked >= life.ENDS_AFTER_NS:
             why = "to see whether it is over"
+        if not why and state.plan and now_ns - asked >= RENEW_PLAN_NS:
+            why = "to renew the plan"
         if not why and now_ns - asked >= ASK_EVERY_NS:
             why = "routine"
     if not why:
         return state, []
-    return replace(state, wants_advice="", asked_ns=now_ns), [Ask(why)]
+    counted = meanwhile(state.baselines, reading, now_ns)
+    return replace(state, wants_advice="", asked_ns=now_ns), [Ask(why, counted)]
 
 
 def _waits_for_end(state: State) -> bool:
@@ -363,7 +381,13 @@ def _take_advice(state: State, advices: Advices, now_ns: int) -> tuple[State, li
     given = {advised.identity for advised in advices.found}
     advice = {name for name, tracked in state.findings.items() if tracked.seen.kind is Kind.ADVICE}
     away = frozenset(advice - given)
-    state = replace(state, absent=away | (state.absent & _BY_RATE), plan=advices.plan)
+    state = replace(
+        state,
+        absent=away | (state.absent & _BY_RATE),
+        plan=advices.plan,
+        recommended=advices.recommended,
+        probation=advices.probation,
+    )
     after, entries = life.pass_time(state.findings, now_ns, state.absent)
     return replace(state, findings=after), [*actions, *entries]
 

@@ -34,6 +34,7 @@ class Reading:
     :ivar counters: counter of /proc/vmstat -> value since boot, those that the service follows; None where not read.
     :ivar pressure_some_us: `total=` of /proc/pressure/memory; None where the kernel has none.
     :ivar settings: equal for two readings between which no setting changed.
+    :ivar applied: equal for two readings between which nothing was applied and no probation ended.
     :ivar failures: path -> why it could not be read.
     """
 
@@ -42,6 +43,7 @@ class Reading:
     pressure_some_us: int | None = None
     pressure_full_us: int | None = None
     settings: int = 0
+    applied: int = 0
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -109,10 +111,14 @@ class Advices:
     """Everything that the adviser has to say at one moment.
 
     :ivar plan: the changes that the policy lets pass, one line each.
+    :ivar recommended: key, cause, risk and confidence of each recommendation.
+    :ivar probation: key, value, value before, and until when (seconds since 1970, at the earliest) of what is watched.
     """
 
     found: tuple[Advised, ...]
     plan: tuple[str, ...] = ()
+    recommended: tuple[tuple[str, str, str, str], ...] = ()
+    probation: tuple[tuple[str, str, str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +190,26 @@ class Degraded:
 
 
 @dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What happened between two polls, a minute or more apart.
+
+    :ivar counts: counter -> by how much it grew; those that fell or are missing are left out.
+    :ivar some_percent: share of the time in which some task waited for memory; None where not known.
+    :ivar full_percent: likewise all tasks at once.
+    """
+
+    seconds: float
+    counts: Mapping[str, int]
+    some_percent: float | None = None
+    full_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
-    """Run the adviser."""
+    """Run the adviser. :ivar meanwhile: what the counters tell of the last minutes; None while that is not known."""
 
     why: str
+    meanwhile: Meanwhile | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ stand in the functions: this module is loaded by the service itself.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pagewarden.daemon.log_lines import Block, signature_of
-from pagewarden.daemon.types import Advices, Advised, Decoded
+from pagewarden.daemon.types import Advices, Advised, Decoded, Meanwhile
+from pagewarden.errors import PagewardenError
+from pagewarden.history.types import ServiceState
 
 MAX_TEXT = 900
 EVIDENCE_CPU_SECONDS = 8.0
@@ -120,6 +122,7 @@ class Question:
     :ivar since: identity of an open finding -> seconds since 1970 at which it was first seen.
     :ivar reports_since: when the oldest report that counts was seen; None where there is none to read.
     :ivar journal: the directory with the kernel's log, instead of this machine's own.
+    :ivar meanwhile: what the counters tell of the last minute or two; None while that is not known.
     :ivar run_folder: where the plan is left; None: nowhere.
     """
 
@@ -132,13 +135,17 @@ class Question:
     wall_seconds: float
     reports_since: float | None = None
     journal: str | None = None
+    meanwhile: Meanwhile | None = None
 
 
 def advise(question: Question) -> dict[str, Any]:
-    """Read the machine whole, fit the model, ask the adviser, leave the plan."""
+    """Read the machine whole, fit the model, ask the adviser, leave the plan.
+
+    :return: `trouble` in it says why there is no plan where there could be one; "" where all is well.
+    """
     from datetime import UTC, datetime
 
-    from pagewarden.daemon.planning import keep_plan, plan_changes, policy_of
+    from pagewarden.daemon.planning import make_plan, watched
     from pagewarden.kernel.machine import machine_of
     from pagewarden.procfs.snapshot import read_snapshot
 
@@ -146,11 +153,16 @@ def advise(question: Question) -> dict[str, Any]:
     machine = machine_of(snapshot)
     advice = ask_adviser(question, snapshot, machine)
     now = datetime.fromtimestamp(question.wall_seconds, UTC)
-    changes = plan_changes(advice.recommendations, snapshot, policy_of(question.apply), question.since, now)
-    if question.run_folder is not None:
-        keep_plan(changes, question.run_folder, now, question.boot_id)
-    plan = [f"{change.key}: {change.current} -> {change.value}" for change in changes]
-    return {"found": [*_recommended(advice), *_findings(advice)], "plan": plan}
+    plan, trouble = make_plan(question, advice.recommendations, snapshot, now)
+    return {
+        "found": [*_recommended(advice), *_findings(advice)],
+        "plan": [f"{change.key}: {change.current} -> {change.value}" for change in plan],
+        "recommended": [
+            (one.key, str(one.cause), one.risk.value, one.confidence.value) for one in advice.recommendations
+        ],
+        "probation": watched(question.root, now),
+        "trouble": trouble,
+    }
 
 
 def ask_adviser(question: Question, snapshot: Any, machine: Any) -> Any:
@@ -166,7 +178,18 @@ def ask_adviser(question: Question, snapshot: Any, machine: Any) -> Any:
         evidence_days=chosen["evidence_days"],
         declined=tuple(chosen["declined"]),
     )
-    return adviser(snapshot, machine, policy, Observed(logs=_log_evidence(question, snapshot, machine, policy)))
+    logs = _log_evidence(question, snapshot, machine, policy)
+    return adviser(snapshot, machine, policy, Observed(logs=logs, interval=_interval(question.meanwhile)))
+
+
+def _interval(counted: Meanwhile | None) -> Any:
+    from pagewarden.diagnose.interval import Interval
+
+    if counted is None:
+        return None
+    return Interval(
+        counted.seconds, counted.counts, some_percent=counted.some_percent, full_percent=counted.full_percent
+    )
 
 
 def _log_evidence(question: Question, snapshot: Any, machine: Any, policy: Any) -> Any:
@@ -227,7 +250,52 @@ def _findings(advice: Any) -> list[dict[str, Any]]:
 
 def advices_of(answer: dict[str, Any]) -> Advices:
     """Read what `advise` answered."""
-    return Advices(tuple(Advised(**entry) for entry in answer["found"]), tuple(answer["plan"]))
+    return Advices(
+        tuple(Advised(**entry) for entry in answer["found"]),
+        tuple(answer["plan"]),
+        tuple(answer["recommended"]),
+        tuple(answer["probation"]),
+    )
+
+
+def write_metrics(
+    root: str,
+    target: str,
+    history: str | None,
+    state: ServiceState,
+    recommendations: Sequence[tuple[str, str, str, str]],
+) -> None:
+    """Replace the file for node_exporter's textfile collector.
+
+    :param history: the service's database; None where it keeps none.
+    :raises PagewardenError: prometheus_client is missing, or the file or the machine cannot be read or written.
+    """
+    from pagewarden.diagnose.settings import settings_of
+    from pagewarden.history.read import report_totals
+    from pagewarden.kernel.machine import machine_of
+    from pagewarden.procfs.snapshot import read_snapshot
+
+    try:
+        from pagewarden.report.metrics import Facts, metrics_text, write_textfile
+    except ModuleNotFoundError as error:
+        raise PagewardenError(f"{target}: the Python package {error.name} is missing") from None
+    snapshot = read_snapshot(root, page_types=False)
+    machine = machine_of(snapshot)
+    text = metrics_text(
+        Facts(
+            snapshot=snapshot,
+            machine=machine,
+            settings=settings_of(snapshot, machine),
+            recommendations=recommendations,
+            findings=[(finding.cause, finding.severity) for finding in state.findings],
+            state=state,
+            report_totals=None if history is None else report_totals(history),
+        )
+    )
+    try:
+        write_textfile(target, text)
+    except OSError as error:
+        raise PagewardenError(f"{target}: {error.strerror}") from None
 
 
 def read_config(root: str) -> list[tuple[str, str, Any]]:

@@ -107,3 +107,17 @@ def _opened(path: str) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def report_totals(path: str) -> dict[str, int] | None:
+    """Give the kernel's reports ever seen, by cause; None where there is no history.
+
+    :raises PagewardenError: it cannot be read, or is damaged.
+    """
+    try:
+        with open_reader(path) as reader:
+            return reader.report_totals()
+    except ReadError as error:
+        if error.missing:
+            return None
+        raise

@@ -2,8 +2,6 @@
 
 import json
 import os
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pagewarden.errors import ReadError
@@ -17,17 +15,29 @@ def write_state(state: ServiceState, path: str) -> None:
 
     :raises OSError: it cannot be written.
     """
-    target = Path(path)
-    fresh = target.with_name(f".{target.name}.new")
-    text = json.dumps({"schema": SCHEMA, **asdict(state)}, separators=(",", ":"))
+    folder, _, name = path.rpartition("/")
+    fresh = f"{folder}/.{name}.new" if folder else f".{name}.new"
+    left = json.dumps(_document(state), separators=(",", ":")).encode()
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         os.fchmod(handle, 0o644)  # the service's umask takes the rights of others away
-        with open(handle, "w", encoding="utf-8", closefd=False) as stream:
-            stream.write(text)
+        while left:
+            left = left[os.write(handle, left) :]
     finally:
         os.close(handle)
-    fresh.replace(target)
+    os.replace(fresh, path)  # noqa: PTH105  at every reading: pathlib costs several times the call itself
+
+
+def _document(state: ServiceState) -> dict[str, Any]:
+    # dataclasses.asdict() copies every value deeply, which costs more than the rest of writing.
+    document = {"schema": SCHEMA, **_fields(state)}
+    document["findings"] = [_fields(finding) for finding in state.findings]
+    document["probation"] = [_fields(change) for change in state.probation]
+    return document
+
+
+def _fields(value: ServiceState | OpenFinding | Probation) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def parse_state(content: bytes, path: str) -> ServiceState:

@@ -169,6 +169,51 @@ def read_file(path: Path | str) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+class HeldFile:
+    """A file of `/proc` that is read again and again: it stays open, as opening costs as much as reading.
+
+    A folder that mirrors `/` may have its files replaced; there each reading opens anew.
+    """
+
+    def __init__(self, root: FolderRoot, path: str) -> None:
+        self.shown = root.shown(path)
+        self._root = root
+        self._path = path
+        self._handle: int | None = None
+
+    def read(self) -> bytes:
+        """Read the whole file as it is now.
+
+        :raises ReadError: as `Root.read`; the next reading tries to open it again.
+        """
+        if not self._root.live:
+            return self._root.read(self._path)
+        try:
+            if self._handle is None:
+                self._handle = os.open(f"/{self._path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            return _read_from_start(self._handle)
+        except OSError as error:
+            self.close()
+            raise read_error(self.shown, error) from None
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _read_from_start(handle: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := os.pread(handle, _CHUNK, size):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_FILE_BYTES:
+            raise OSError(errno.EFBIG, f"larger than {MAX_FILE_BYTES >> 20} MiB")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
 MISSING = "no such file"
 """The reason of a file that is not there, as opposed to one that cannot be read."""
 

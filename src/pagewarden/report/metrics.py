@@ -10,7 +10,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pagewarden import __version__
-from pagewarden.advise.types import Advice
 from pagewarden.diagnose.settings import Setting
 from pagewarden.history.types import ServiceState
 from pagewarden.kernel.machine import Machine
@@ -21,6 +20,8 @@ from pagewarden.procfs.types import Snapshot, Zone
 class Facts:
     """What the numbers are made of.
 
+    :ivar recommendations: key, cause, risk and confidence of each.
+    :ivar findings: cause and severity of each: the service's, or those of this instant where it does not run.
     :ivar state: what the service says of itself; None where it does not run.
     :ivar report_totals: the kernel's reports ever seen by cause; None where there is no history.
     """
@@ -28,7 +29,8 @@ class Facts:
     snapshot: Snapshot
     machine: Machine
     settings: Sequence[Setting]
-    advice: Advice
+    recommendations: Sequence[tuple[str, str, str, str]]
+    findings: Sequence[tuple[str, str]]
     state: ServiceState | None
     report_totals: Mapping[str, int] | None
 
@@ -166,14 +168,11 @@ def _counted(entries: Iterable[tuple[str, ...]]) -> Values:
 
 
 def _recommendations(facts: Facts) -> Values:
-    entries = facts.advice.recommendations
-    return _counted((entry.key, entry.cause, entry.risk.value, entry.confidence.value) for entry in entries)
+    return _counted(facts.recommendations)
 
 
 def _findings(facts: Facts) -> Values:
-    """Give the service's open findings, which know of reports and stalls; without it those of this instant."""
-    findings = facts.state.findings if facts.state else facts.advice.findings
-    return _counted((finding.cause, str(finding.severity)) for finding in findings)
+    return _counted(facts.findings)
 
 
 def _reports(facts: Facts) -> Values:
