@@ -35,10 +35,11 @@ PROGRAM = """\
 mkdir -p /state /var/lib/pagewarden
 mount -t ext4 /dev/vdc /state || echo '@@VERDICT {"wrong": ["the disk cannot be mounted"]}'
 mount --bind /state/sysctl.d /etc/sysctl.d; mount --bind /state/pagewarden /var/lib/pagewarden
-python3 /mnt/power_guest.py note
+python3 -m bench.power_note
 /lib/systemd/systemd-sysctl
-exec python3 /mnt/power_guest.py go
+exec python3 -m bench.power_guest
 """
+FILES = {f"bench/{name}": HERE / name for name in ("power_guest.py", "power_note.py")}
 SECTOR = 512
 FLUSH, FUA, DISCARD = 1, 2, 4
 OPERATIONS = ("apply at once", "revert", "apply and wait", "revert")
@@ -62,7 +63,7 @@ def entries(log: Path) -> Iterator[tuple[int, int, bytes]]:
     """The log of QEMU's blklogwrites in order: first sector, flags, content."""
     with log.open("rb") as file:
         magic, _, _, size = struct.unpack("<QQQI", file.read(28))
-        assert magic == 0x6A736677736872 and size == SECTOR, (hex(magic), size)
+        assert (magic, size) == (0x6A736677736872, SECTOR)
         file.seek(SECTOR)
         while len(head := file.read(SECTOR)) == SECTOR:
             sector, count, flags, length = struct.unpack_from("<QQQQ", head)
@@ -185,7 +186,7 @@ def main() -> int:
 
 
 def cuts(folder: Path, suite: str, count: int, chance: random.Random) -> int:
-    guest = guest_of(suite, PROGRAM, {"power_guest.py": HERE / "power_guest.py"}, cache_folder(), folder)
+    guest = guest_of(suite, PROGRAM, FILES, cache_folder(), folder)
     content = folder / "content"
     for name in ("sysctl.d", "pagewarden"):
         (content / name).mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,13 @@
 """What runs in the guest of bench/power_cut.py: judge what the last cut left, then apply and revert until the next."""
 
 import contextlib
+import importlib
 import io
 import json
-import sys
 import time
 from pathlib import Path
+
+from bench.power_note import OWN, VM, settings
 
 from pagewarden.apply.files import read_snippet, temporary_of
 from pagewarden.apply.paths import Paths
@@ -17,16 +19,9 @@ from pagewarden.cli.applying import running_system
 from pagewarden.cli.main import main as pagewarden
 
 PATHS = Paths()
-VM = Path("/proc/sys/vm")
 FOREIGN = Path("/etc/sysctl.d/90-other.conf")
-OWN = Path("/tmp/kernels-own.json")
-UNREADABLE = ("drop_caches", "compact_memory", "stat_refresh")
-
-
-def settings() -> dict[str, str]:
-    """Every readable setting."""
-    found = [path for path in sorted(VM.iterdir()) if path.stat().st_mode & 0o400 and path.name not in UNREADABLE]
-    return {f"vm.{path.name}": " ".join(path.read_text().split()) for path in found}
+LATE = ("pagewarden.cli.apply", "pagewarden.cli.revert", "pagewarden.cli.following", "pagewarden.report.apply")
+"""Imported by the commands when they need them; a cut is to fall into what they do, not into that."""
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -70,9 +65,8 @@ def judge() -> dict[str, object]:
 
 
 def main() -> None:
-    if sys.argv[1] == "note":
-        OWN.write_text(json.dumps({**settings(), "vm.swappiness": "61"}))
-        return
+    for name in LATE:
+        importlib.import_module(name)
     try:
         found = judge()
     except BaseException as error:  # noqa: BLE001 - the host is told whatever it is
@@ -83,7 +77,6 @@ def main() -> None:
         [f"vm.min_free_kbytes={current * 3 // 4}", "vm.lowmem_reserve_ratio=128 256 32 0 0"],
         ["vm.watermark_scale_factor=40"],
     )
-    run("apply", "--dry-run", *changes[0])
     for words in changes * 3:
         for name, command in (("apply", ["apply", *words]), ("revert", ["revert"])):
             label = "revert" if name == "revert" else f"apply {'and wait' if len(words) == 1 else 'at once'}"
@@ -94,4 +87,5 @@ def main() -> None:
             time.sleep(0.2)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -128,7 +128,7 @@ def _begin(system: System, plan: Plan, terms: Terms) -> None:
         for change in changes
     )
     try:
-        # In this order a crash between them leaves a probation, which the next reading ends, and no trial open for ever.
+        # A crash between them leaves a probation, which the next reading ends, and not a trial open for ever.
         store_probation(paths, _new_probation(system, changes, first, terms))
         store_trials(paths, trials)
     except OSError as error:
