@@ -25,9 +25,11 @@ from pathlib import Path
 from bench.tracer import NUMBERS, Call, run_traced
 from tests.made_machine import MadeMachine, MadeTime, made_system
 
+from pagewarden.apply.probation_file import load_probation, load_trials
+from pagewarden.apply.probation_run import Terms, apply_on_probation, watch_once
 from pagewarden.apply.runtime import Kernel
 from pagewarden.apply.state import load_record
-from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
+from pagewarden.apply.transaction import System, recover, revert_changes
 from pagewarden.apply.types import Change
 from pagewarden.errors import PagewardenError
 
@@ -36,6 +38,7 @@ CHANGES = (
     Change("vm.lowmem_reserve_ratio", "128 256 32 0 0", "a test"),
 )
 FILE = "etc/sysctl.d/60-pagewarden.conf"
+TERMS = Terms(seconds=900.0, unattended=False, promised=None, count_refusals=lambda since: 0)
 OPERATIONS = ("apply", "revert")
 ERRORS = ("EACCES", "EROFS", "ENOSPC", "EIO", "EINTR")
 FAILING = ("openat", "write", "pwrite64", "fsync", "rename", "close", "unlink", "fchmod", "ftruncate", "mkdir", "flock")
@@ -69,7 +72,7 @@ class Stage:
         machine = MadeMachine(self.folder)
         self.original = state_of(machine)
         if operation == "revert":
-            apply_changes(made_system(machine), CHANGES)
+            apply_on_probation(made_system(machine), CHANGES, TERMS)
         self.old = state_of(machine)
 
     def copy(self) -> MadeMachine:
@@ -88,7 +91,7 @@ def work(machine: MadeMachine, operation: str) -> int:
     system = System(machine.paths, Kernel(machine.paths), MadeTime().clock())
     try:
         if operation == "apply":
-            apply_changes(system, CHANGES)
+            apply_on_probation(system, CHANGES, TERMS)
         else:
             revert_changes(system)
     except PagewardenError as error:
@@ -200,10 +203,18 @@ def after_next_run(case: Case, machine: MadeMachine, old: State, original: State
         return "WRONG: values, file and record differ"
     if any(path.name.startswith(".") for path in machine.paths.snippet.parent.iterdir()):
         return "WRONG: a temporary file is left"
+    watch_once(system, TERMS.count_refusals)
+    if (load_probation(machine.paths) is not None) != bool(record.owned):
+        return "WRONG: a change in force is not watched, or one is watched that is not in force"
+    if state_of(machine) != state:
+        return "WRONG: the first reading of the watch changes something"
     if state != original:
         revert_changes(system)
     if state_of(machine) != original:
         return "WRONG: revert does not bring back the original"
+    watch_once(system, TERMS.count_refusals)
+    if load_probation(machine.paths) is not None or any(trial.ended_at is None for trial in load_trials(machine.paths)):
+        return "WRONG: what was reverted is still watched"
     return "old" if state == old else "new"
 
 

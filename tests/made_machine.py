@@ -48,6 +48,7 @@ class MadeMachine:
         for folder in ("etc/sysctl.d", "var/lib", "proc/sys/kernel/random", "proc/pressure"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         self.boot("made-boot-1")
+        (root / "proc/uptime").write_text("90000.00 1.0\n")
         self.print_counters()
 
     def boot(self, boot_id: str) -> None:

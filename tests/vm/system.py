@@ -166,7 +166,7 @@ def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
     shutil.copytree(modules, root / "usr/lib/modules" / modules.name, symlinks=True)
     _run("depmod", "-b", str(root), modules.name)
     shutil.copy(next(path for path in kernel.rglob("vmlinuz*") if path.is_file()), image.kernel)
-    image.initrd.write_bytes(_initrd(busybox, root, modules.name))
+    image.initrd.write_bytes(drivers_initrd(busybox, root, modules.name, INIT))
     image.disk.unlink(missing_ok=True)
     with image.disk.open("wb") as disk:
         disk.truncate(4 << 30)
@@ -191,7 +191,7 @@ def _set_up(root: Path) -> None:
     (root / "etc/machine-id").write_text("a" * 32 + "\n")
 
 
-def _initrd(busybox: Path, root: Path, release: str) -> bytes:
+def drivers_initrd(busybox: Path, root: Path, release: str, init: str, more: Files | None = None) -> bytes:
     """busybox and the modules between the kernel and its disk, unpacked and in the order of loading."""
     order: dict[str, bytes] = {}
     for driver in DRIVERS:
@@ -203,10 +203,10 @@ def _initrd(busybox: Path, root: Path, release: str) -> bytes:
             )
     program = max((path for path in busybox.rglob("busybox") if path.is_file()), key=lambda path: path.stat().st_size)
     files: Files = dict.fromkeys(("bin", "dev", "proc", "sys", "root", "modules"), FOLDER)
-    files |= {"bin/busybox": (PROGRAM, program.read_bytes()), "init": (PROGRAM, INIT.encode())}
+    files |= {"bin/busybox": (PROGRAM, program.read_bytes()), "init": (PROGRAM, init.encode())}
     files |= {"order": (TEXT, "".join(f"/modules/{name}\n" for name in order).encode())}
     files |= {f"modules/{name}": (TEXT, data) for name, data in order.items()}
-    return archive_of(files)
+    return archive_of(files | (more or {}))
 
 
 def _run(*command: str, check: bool = True) -> str:

@@ -1,4 +1,5 @@
-"""Debian whole, with systemd and its own kernel: the package as it was just built, installed, used and removed.
+"""Debian whole, with systemd and its own kernel: the package as it was just built, installed, used and removed; and
+its units, which change settings without a person, watch, and take back.
 
 PAGEWARDEN_DEB_FOLDER names a folder with packages that are already built; otherwise packaging/build-deb builds them.
 """
@@ -17,6 +18,10 @@ SCRIPTS = Path(__file__).parent / "guest-scripts"
 SUFFIXES = {"bookworm": "+deb12", "trixie": "+deb13"}
 BUILD_SECONDS = 1800
 RUN_SECONDS = 1200
+UNITS = ("units_common.sh", "units_refuse.sh", "units_apply.sh")
+UNITS_CHECKS = 35
+UNITS_SECONDS = 3600
+"""Nothing may be changed in the first five minutes after boot."""
 
 pytestmark = pytest.mark.vm
 
@@ -51,14 +56,16 @@ def deb(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package
 
 
-def ran(suite: str, script: str, files: dict[str, Path], cache: Path, folder: Path) -> Outcome:
+def ran(
+    suite: str, script: str, files: dict[str, Path], cache: Path, folder: Path, *, seconds: float = RUN_SECONDS
+) -> Outcome:
     """Boot the distribution and run one of the scripts; a boot without a result is tried once more."""
     try:
         image = image_of(suite, cache)
         try:
-            return run_in(image, SCRIPTS / script, files, folder / "first", seconds=RUN_SECONDS)
+            return run_in(image, SCRIPTS / script, files, folder / "first", seconds=seconds)
         except BootError:
-            return run_in(image, SCRIPTS / script, files, folder / "second", seconds=RUN_SECONDS)
+            return run_in(image, SCRIPTS / script, files, folder / "second", seconds=seconds)
     except (ArchiveError, BootError) as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -78,3 +85,10 @@ def test_the_package_from_install_to_purge(
     assert outcome.status == 0, outcome.output
     assert "\nfailures: 0\n" in outcome.output
     assert outcome.output.count("\nok: ") >= 30
+
+
+def test_the_units_refuse_apply_watch_and_take_back(suite: str, deb: Path, vm_cache: Path, tmp_path: Path) -> None:
+    files = {"pagewarden.deb": deb, **{name: SCRIPTS / name for name in UNITS}}
+    outcome = ran(suite, "units.sh", files, vm_cache, tmp_path, seconds=UNITS_SECONDS)
+    assert outcome.status == 0, outcome.output
+    assert outcome.output.count("ok    ") == UNITS_CHECKS, outcome.output

@@ -105,12 +105,10 @@ def _begin(system: System, plan: Plan, terms: Terms) -> None:
     """Record what will be watched. The lock is held."""
     paths, now = system.paths, system.clock.now()
     earlier = load_probation(paths)
+    shown = "" if earlier is None else f". {bought(earlier)}"
     trials = load_trials(paths)
-    if earlier is not None:
-        keys = frozenset(change.key for change in earlier.changes)
-        trials = end_trials(
-            trials, keys, now, "", f"not watched to its end: another change followed. {bought(earlier)}"
-        )
+    still_open = [trial.key for trial in trials if trial.ended_at is None]
+    trials = end_trials(trials, still_open, now, "", f"not watched to its end: another change followed{shown}")
     changes = tuple(
         Watched(key, before, plan.steps[-1].sysctls[key])
         for key, before in plan.before.items()
@@ -130,8 +128,9 @@ def _begin(system: System, plan: Plan, terms: Terms) -> None:
         for change in changes
     )
     try:
-        store_trials(paths, trials)
+        # A crash between them leaves a probation, which the next reading ends, and not a trial open for ever.
         store_probation(paths, _new_probation(system, changes, first, terms))
+        store_trials(paths, trials)
     except OSError as error:
         raise ApplyError(f"{paths.state}: {in_words(error)}; nothing was changed") from None
 

@@ -45,7 +45,7 @@ def locked(paths: Paths) -> Iterator[None]:
     """
     try:
         _make_folder(paths)
-        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        handle = open_lock(paths.lock)
     except OSError as error:
         raise ApplyError(f"{error.filename or paths.state}: {str(error.strerror or error).lower()}") from None
     try:
@@ -55,6 +55,21 @@ def locked(paths: Paths) -> Iterator[None]:
         # Whatever close says: the lock goes with the process, and the run is over.
         with suppress(OSError):
             os.close(handle)
+
+
+def open_lock(path: Path) -> int:
+    """Open a lock file, made where it is missing, that nobody else can open: whoever may read a file may lock it.
+
+    :raises OSError: what the kernel said.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(handle).st_mode & 0o077:
+            os.fchmod(handle, 0o600)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _take(paths: Paths, handle: int) -> None:

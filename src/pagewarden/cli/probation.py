@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from pagewarden.apply.paths import Paths
 from pagewarden.apply.probation_file import load_probation, load_trials
+from pagewarden.apply.state import open_lock
 from pagewarden.cli.applying import need_root, running_system
 from pagewarden.cli.common import add_format, print_json, print_text
 from pagewarden.cli.following import watch
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
             raise UsageError("--watch prints no JSON; ask 'pagewarden probation --format json' when it has ended")
         need_root("probation", ["--watch"], look="pagewarden probation")
         system = running_system()
-        with _alone(system.paths):
+        with only_watcher(system.paths):
             return watch(system)
     paths = Paths()
     probation, trials = load_probation(paths), load_trials(paths)
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
 
 @contextmanager
-def _alone(paths: Paths) -> Iterator[None]:
+def only_watcher(paths: Paths) -> Iterator[None]:
     """Keep a second watcher out; it ends with the process, however that ends.
 
     :raises ApplyError: there is one already.
@@ -68,7 +69,7 @@ def _alone(paths: Paths) -> Iterator[None]:
         return
     path = paths.state / "watch.lock"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        handle = open_lock(path)
     except OSError as error:
         raise ApplyError(f"{path}: {str(error.strerror or error).lower()}") from None
     try:

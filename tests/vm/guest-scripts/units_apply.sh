@@ -1,18 +1,10 @@
 #!/bin/bash
-# shellcheck disable=SC2034,SC2154,SC1091
-# In a VM: a plan is applied, verified and watched; harm takes it back; what a person does is watched as well.
-. job/units_common.sh
-install_pagewarden
-systemctl daemon-reload
-boot=$(boot_id)
-now=$(sysctl -n "$key")
+# shellcheck shell=bash disable=SC2034,SC2154
+# For units.sh: a plan is applied, verified and watched; harm takes it back; what a person does is watched as well.
 more=$((now + 1024))
 configure 'boot_grace_minutes = 5' 'probation_minutes = 5' 'changes_per_day = 10' 'max_pressure_percent = 20.0'
-systemctl start pagewarden.service
-systemctl enable -q --now pagewarden-apply.path pagewarden-probation.path
 in_force() { echo "$(sysctl -n "$key") $(grep -s "^$key" /etc/sysctl.d/60-pagewarden.conf)"; }
 ended() { for _ in $(seq 120); do [ -e /var/lib/pagewarden/apply/probation.json ] || return; sleep 1; done; }
-while [ "$(cut -d. -f1 /proc/uptime)" -lt 301 ]; do sleep 2; done
 
 plan $more "$now" pagewarden
 expect "applied" "$now -> $more, verified in every zone" "$(answer)"
@@ -41,4 +33,3 @@ pagewarden revert >/dev/null
 ended
 expect "reverted" "^$now \$" "$(in_force)"
 expect "no unit failed" '^0$' "$(systemctl --failed --no-legend | grep -c pagewarden)"
-exit "$failed"

@@ -1,5 +1,4 @@
-# Sourced by the jobs that run inside a Debian with systemd as PID 1: pagewarden and its units installed as packages
-# would do it, a stand-in for the service that leaves plans, and a few words to check with.
+# For units.sh: the package installed, a stand-in for the service that leaves plans, and a few words to check with.
 # shellcheck shell=bash disable=SC2034,SC2154
 key=vm.min_free_kbytes
 failed=0
@@ -9,18 +8,6 @@ expect() {  # what, pattern, text
 }
 
 install_pagewarden() {
-    mkdir -p /usr/lib/pagewarden /etc/pagewarden
-    cp -a job/lib/. /usr/lib/pagewarden/
-    cat >/usr/bin/pagewarden <<'P'
-#!/usr/bin/python3 -I
-import sys
-sys.path.insert(0, "/usr/lib/pagewarden")
-from pagewarden.cli.main import entry_point
-entry_point()
-P
-    chmod 755 /usr/bin/pagewarden
-    cp job/units/* /etc/systemd/system/
-    useradd -r -s /usr/sbin/nologin pagewarden
     useradd -r -s /usr/sbin/nologin mallory
     cat >/etc/systemd/system/pagewarden.service <<'U'
 [Service]
@@ -31,16 +18,15 @@ RuntimeDirectory=pagewarden
 RuntimeDirectoryMode=0755
 ExecStart=/bin/true
 U
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y -q ./pagewarden.deb >/tmp/apt 2>&1 || cat /tmp/apt
+    systemctl daemon-reload
+    systemctl restart pagewarden.service
 }
 
 configure() {
     echo '[apply]' >/etc/pagewarden/pagewarden.toml
     printf '%s\n' "$@" >>/etc/pagewarden/pagewarden.toml
-}
-
-# The boot as a unit sees it: a container hides the machine's own from its shell.
-boot_id() {
-    systemd-run -q --wait -P -p ProtectKernelTunables=yes -p ProtectProc=invisible cat /proc/sys/kernel/random/boot_id
 }
 
 plan() {  # value, value now, owner [, Python that spoils the document d]
