@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("bin", ".ci", "packaging", "packaging/debian", "packaging/vendor", "tests/vm/guest-scripts")
-NOT_RUN = ("packaging/debian/postrm", "tests/vm/guest-scripts/packages.sh")
+NOT_RUN = ("packaging/debian/postrm", "tests/vm/guest-scripts/day.sh", "tests/vm/guest-scripts/packages.sh")
 """Started by something that does not ask whether they are executable."""
 
 
