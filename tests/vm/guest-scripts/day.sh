@@ -20,7 +20,7 @@ check 'enable --now' systemctl enable --now pagewarden
 pid=$(pid_of)
 
 # The service is restarted by an upgrade, and stays what the administrator made of it.
-check 'upgrade' apt-get install -y -q ./pagewarden.deb
+check 'upgrade' apt_install ./pagewarden.deb
 check 'a newer version' dpkg --compare-versions "$(version)" gt "$before"
 wait_for 'the new service runs' restarted_after "$pid"
 check 'still enabled' systemctl is-enabled pagewarden
