@@ -20,7 +20,7 @@ SUFFIXES = {"bookworm": "+deb12", "trixie": "+deb13"}
 BUILD_SECONDS = 1800
 RUN_SECONDS = 2400
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.vm_full]
 
 
 @pytest.fixture(scope="session", params=sorted(SUFFIXES))
@@ -97,7 +97,6 @@ def test_the_package_from_install_to_purge(
     judge(suite, outcome, capsys)
 
 
-@pytest.mark.vm_full
 def test_a_day_with_failures(
     suite: str, deb: Path, vm_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,11 +3,11 @@
 # the service makes of it is made a setting, first by nobody, then by an administrator's leave; and all of it goes again.
 # Beside this script: earlier.deb, pagewarden.deb, burst.py. Two network cards are wired to each other.
 # Waits for states, never for times.
-# shellcheck source-path=SCRIPTDIR disable=SC2329  # functions are called through check
+# shellcheck source=tests/vm/guest-scripts/common.sh disable=SC2329  # functions are called through check
 . ./common.sh
 
 version() { dpkg-query -W -f '${Version}' pagewarden; }
-reports() { journalctl --sync; journalctl -k -q --no-pager -o cat | grep -c 'page allocation failure'; }
+reports() { journalctl -k -q --no-pager -o cat | grep -c 'page allocation failure'; }
 refused() { [ "$(reports)" -ge "$1" ]; }
 quiet_pressure() { [ "$(awk '/^some/ { sub("avg60=", "", $3); print int($3) }' /proc/pressure/memory)" -lt 5 ]; }
 changed() { [ "$(in_force)" != "$1" ]; }
@@ -107,7 +107,8 @@ check 'apply once more' pagewarden apply --no-watch "$key=$made"
 check 'apt remove' apt-get remove -y -q pagewarden
 check 'kept' is_in_force "$made"
 check 'apt purge' apt-get purge -y -q pagewarden
-check 'said' grep "$key: $made -> $first" /tmp/said
+cp /tmp/said /tmp/purged
+check 'said' grep "$key: $made -> $first" /tmp/purged
 check 'put back by the purge' is_in_force "$first"
 check 'nothing is left' nothing_left
 check 'nor the account' status_is 2 getent passwd pagewarden
