@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from pagewarden.errors import ExitStatus
+from pagewarden.errors import ExitStatus, ReadError
 
 HELP = """\
 Watch this machine: read it every few seconds to a minute (the nearer a zone is to its low mark, the more often), count
@@ -69,6 +69,8 @@ def _seconds(text: str) -> int:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Run the service until it is told to end."""
+    if not os.path.isdir(args.root):
+        raise ReadError(args.root, "expected a folder that mirrors /", missing=not os.path.exists(args.root))
     from pagewarden.daemon.clock import FastClock, MachineClock
     from pagewarden.daemon.loop import Options, Service
     from pagewarden.daemon.notify import Notifier

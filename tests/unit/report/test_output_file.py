@@ -40,7 +40,7 @@ def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
 
 def test_a_link_to_itself_is_told(tmp_path: Path) -> None:
     (tmp_path / "round").symlink_to("round")
-    with pytest.raises(PagewardenError, match="Too many levels"):
+    with pytest.raises(PagewardenError, match=r"Too many levels"):
         write_output(str(tmp_path / "round"), b"x")
 
 
@@ -49,7 +49,7 @@ def test_no_file_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "to-folder").symlink_to("folder")
-    with pytest.raises(UsageError, match="directory|empty name"):
+    with pytest.raises(UsageError, match=r"directory|empty name"):
         write_output(name, b"x")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "to-folder"]
 
