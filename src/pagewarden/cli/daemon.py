@@ -2,8 +2,9 @@
 
 import argparse
 import os
+from pathlib import Path
 
-from pagewarden.errors import ExitStatus
+from pagewarden.errors import ExitStatus, ReadError
 
 HELP = """\
 Watch this machine: read it every few seconds to a minute (the nearer a zone is to its low mark, the more often), count
@@ -69,6 +70,9 @@ def _seconds(text: str) -> int:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Run the service until it is told to end."""
+    root = Path(args.root)
+    if not root.is_dir():
+        raise ReadError(args.root, "expected a folder that mirrors /", missing=not root.exists())
     from pagewarden.daemon.clock import FastClock, MachineClock
     from pagewarden.daemon.loop import Options, Service
     from pagewarden.daemon.notify import Notifier

@@ -11,6 +11,7 @@ from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
 from pagewarden.history.read import report_totals
 from pagewarden.history.types import HISTORY_FILE
+from pagewarden.report.output_file import write_output
 
 HELP = """\
 Print numbers for Prometheus in its text format: free memory, marks and reserves of every zone, settings beside the
@@ -36,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, count, print."""
     try:
-        from pagewarden.report.metrics import Facts, metrics_text, write_textfile
+        from pagewarden.report.metrics import Facts, metrics_text
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("prometheus_client"):
             raise
@@ -66,10 +67,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if args.output is None:
         sys.stdout.write(text.decode())
         return ExitStatus.DONE
-    try:
-        write_textfile(args.output, text)
-    except OSError as error:
-        raise PagewardenError(f"{args.output}: {error.strerror}") from None
+    write_output(args.output, text, mode=0o644)  # node_exporter's user reads it
     return ExitStatus.DONE
 
 

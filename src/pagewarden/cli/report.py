@@ -1,7 +1,6 @@
 """`pagewarden report`."""
 
 import argparse
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from pagewarden.cli.history import add_since, read_kept, since_of
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
 from pagewarden.history.summary import overview
+from pagewarden.report.output_file import write_output
 
 HELP = """\
 Write a page to look at and to send to others: free memory of every zone against its marks over time, waits and memory
@@ -63,17 +63,5 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if args.html == "-":
         sys.stdout.write(text)
     else:
-        _write(Path(args.html), text)
+        write_output(args.html, text.encode())
     return ExitStatus.DONE
-
-
-def _write(target: Path, text: str) -> None:
-    """Replace a file at once: no half page is left behind."""
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(target)
-    except OSError as error:
-        raise PagewardenError(f"{target}: {error.strerror}") from None
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -274,9 +274,10 @@ def write_metrics(
     from pagewarden.history.read import report_totals
     from pagewarden.kernel.machine import machine_of
     from pagewarden.procfs.snapshot import read_snapshot
+    from pagewarden.report.output_file import write_output
 
     try:
-        from pagewarden.report.metrics import Facts, metrics_text, write_textfile
+        from pagewarden.report.metrics import Facts, metrics_text
     except ModuleNotFoundError as error:
         raise PagewardenError(f"{target}: the Python package {error.name} is missing") from None
     snapshot = read_snapshot(root, page_types=False)
@@ -292,10 +293,7 @@ def write_metrics(
             report_totals=None if history is None else report_totals(history),
         )
     )
-    try:
-        write_textfile(target, text)
-    except OSError as error:
-        raise PagewardenError(f"{target}: {error.strerror}") from None
+    write_output(target, text, mode=0o644)  # node_exporter's user reads it
 
 
 def read_config(root: str) -> list[tuple[str, str, Any]]:

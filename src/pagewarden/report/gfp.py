@@ -42,16 +42,25 @@ def render_readings(asked: str, readings: tuple[Reading, ...]) -> Iterator[Rende
     """Lay out every kernel's reading, the sensible ones marked; where these are one, what it says."""
     yield Text(f"{asked}: what it says depends on the kernel (--kernel RELEASE explains one)", style="bold")
     yield ""
-    yield _readings([reading for reading in readings if not _is_told(reading, readings)])
-    sensible = [reading for reading in readings if reading.sense is Sense.SENSIBLE]
+    shown = [reading for reading in readings if not _is_told(reading, readings)]
+    yield _readings(shown)
+    sensible = [reading for reading in shown if reading.sense is Sense.SENSIBLE]
     yield ""
     yield "* makes sense on these kernels" if sensible else "It makes no sense on any kernel."
     if sensible and len({reading.name for reading in sensible}) == 1:
+        # Vendors' readings come last, and are of old kernels.
+        newest = next((r for r in reversed(sensible) if r.generations[0].vendor is None), sensible[-1])
         yield ""
-        yield _bits(sensible[-1].flags, sensible[-1].generations[-1])
+        yield heading(f"The bits on {_on(newest.kernels)}")
+        yield _bits(newest.flags, newest.generations[-1])
         yield ""
         yield heading("What this caller may do")
-        yield _rights(sensible[-1].flags, None)
+        yield _rights(newest.flags, None)
+
+
+def _on(kernels: str) -> str:
+    since = kernels.removeprefix("since ")
+    return f"{since} and later" if since != kernels else kernels
 
 
 def _is_told(reading: Reading, readings: tuple[Reading, ...]) -> bool:

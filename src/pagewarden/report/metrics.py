@@ -1,9 +1,7 @@
 """Numbers for Prometheus, in its text format. The only place that knows prometheus_client (the extra `metrics`)."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -60,23 +58,6 @@ def metrics_text(facts: Facts) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Once(facts))
     return generate_latest(registry)
-
-
-def write_textfile(path: str, text: bytes) -> None:
-    """Replace a file for node_exporter's textfile collector at once; everybody may read it.
-
-    :raises OSError: it cannot be written.
-    """
-    target = Path(path)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")  # node_exporter reads only names that end in .prom
-    try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with os.fdopen(handle, "wb") as stream:
-            os.fchmod(handle, 0o644)  # the service's umask takes the rights of others away
-            stream.write(text)
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 class _Once(Collector):

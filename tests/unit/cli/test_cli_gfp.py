@@ -140,3 +140,11 @@ def test_json_without_a_kernel(capsys: pytest.CaptureFixture[str]) -> None:
         ("el7", "sensible"),
     ]
     assert all(r["min_mark_share"] is None for r in readings)
+
+
+def test_the_bits_shown_are_the_newest_kernels(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gfp", "GFP_ATOMIC|__GFP_COMP"]) == 0
+    text = capsys.readouterr().out
+    assert "since 6.3     0x40820 " in text
+    assert "\nThe bits on 6.3 and later\n" in text
+    assert "\n0x800 " in text

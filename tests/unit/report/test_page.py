@@ -107,11 +107,13 @@ def test_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("target", ["none/r.html", "folder"])
-def test_a_page_that_cannot_be_written(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("target", "status"), [("none/r.html", 1), ("folder", 2)])
+def test_a_page_that_cannot_be_written(
+    target: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.iterdir())
-    assert main(["report", "--html", str(tmp_path / target), "--root", str(MACHINE)]) == 1
+    assert main(["report", "--html", str(tmp_path / target), "--root", str(MACHINE)]) == status
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"pagewarden report: {tmp_path / target}: ")
