@@ -55,22 +55,11 @@ def test_from_ready_to_the_end(root: Path, work: Path) -> None:
     ready = daemon.listen_for("READY=1")
     assert "\nSTATUS=" in ready
     daemon.listen_for("WATCHDOG=1")
-    assert daemon.end() == 0
-    assert daemon.state()["poll_count"] == 1
-    assert daemon.entries() == [] or all("pagewarden: " in line for line in daemon.entries())
-
-
-def seconds_to_end(root: Path, work: Path) -> float:
-    daemon = Daemon(work, "--root", str(root))
-    daemon.listen_for("WATCHDOG=1")
     began = time.monotonic()
     assert daemon.end() == 0
-    return time.monotonic() - began
-
-
-def test_it_ends_within_a_second(root: Path, work: Path) -> None:
-    # And some for a busy machine, which may still be late now and then, not each time.
-    assert any(seconds_to_end(root, work) < 2 for _ in range(5))
+    assert time.monotonic() - began < 2, "it must end within a second, and some for a busy machine"
+    assert daemon.state()["poll_count"] == 1
+    assert daemon.entries() == [] or all("pagewarden: " in line for line in daemon.entries())
 
 
 def test_ended_while_it_starts(root: Path, work: Path) -> None:
