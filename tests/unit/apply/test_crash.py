@@ -29,6 +29,7 @@ def test_a_killed_run_leaves_the_old_or_the_new(operation: str) -> None:
     cases = [Case(operation, "kill-after", call.index) for call in writing[:: max(1, len(writing) // EACH)]]
     cases += [Case(operation, "EIO", call.index) for call in writing[1 :: max(1, len(writing) // EACH)]]
     cases.append(Case(operation, "EROFS from here on", writing[len(writing) // 2].index))
+    cases.append(Case(operation, "kill-after", writing[-1].index))  # whatever the steps above hit: the end
     outcomes = [run_case(case)[1] for case in cases]
     assert not [outcome for outcome in outcomes if outcome.startswith("WRONG")]
     assert {outcome.rpartition(" ")[2] for outcome in outcomes} == {"old", "new"}

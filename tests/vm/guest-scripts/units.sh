@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC2154,SC1091
+# shellcheck disable=SC2034,SC2154,SC1091
 # The units with a real systemd: what they refuse, then what they do.
 . ./units_common.sh
 install_pagewarden
