@@ -24,6 +24,13 @@ def render_plan(outcome: Outcome, snippet_path: str) -> Iterator[RenderableType]
     if plan.idle:
         yield Text("Nothing to do: the settings are in force and in the file already.", style="bold")
         return
+    if not outcome.done:
+        yield Text(
+            "Dry run: nothing is written. Without --dry-run (and as root) this is done, watched for a while, and taken "
+            "back if it hurts or does not help.",
+            style="bold",
+        )
+        yield ""
     yield from _changes(plan)
     if plan.steps:
         yield ""
@@ -74,6 +81,8 @@ def _zones(plan: Plan) -> Table:
     table.columns[-1].justify = "left"
     table.columns[-1].overflow = "fold"
     for index, zone in enumerate(machine.zones):
+        if not zone.populated:
+            continue
         before = plan.simulation.before[index]
         table.add_row(zone_name(machine, zone.node, zone.name), str(zone.free_pages), *_numbers(before, promo=promo))
         for number, step in enumerate(plan.steps, 1):
