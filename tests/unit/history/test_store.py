@@ -33,8 +33,18 @@ def _folder(path: str) -> None:
     Path(path).parent.mkdir()
 
 
+OPENED: list[History] = []
+
+
 def opened(path: str, now: float = NOW, **limits: int) -> History:
-    return History(path, Limits(**limits), now)
+    OPENED.append(History(path, Limits(**limits), now))
+    return OPENED[-1]
+
+
+def teardown_function() -> None:
+    """A database left to the garbage collector is an error from Python 3.13 on; closing twice is none."""
+    while OPENED:
+        OPENED.pop().close()
 
 
 def write_some(path: str) -> None:
