@@ -119,18 +119,18 @@ def changes_something(line: str, allowed: str) -> bool:
         ('openat(AT_FDCWD, "/etc/x", O_RDWR) = -1 EACCES (Permission denied)', True),  # it tried
         ('openat(AT_FDCWD, "/proc/sys/vm/min_free_kbytes", O_WRONLY|O_CLOEXEC) = 3', True),
         ('openat(AT_FDCWD, "/dev/null", O_RDWR) = 3', False),
-        ('openat(AT_FDCWD, "/tmp/t/a", O_WRONLY|O_CREAT, 0600) = 3', False),
-        ('openat(AT_FDCWD, "/tmp/tt/a", O_WRONLY|O_CREAT, 0600) = 3', True),
+        ('openat(AT_FDCWD, "/tmp/x/a", O_WRONLY|O_CREAT, 0600) = 3', False),
+        ('openat(AT_FDCWD, "/tmp/xx/a", O_WRONLY|O_CREAT, 0600) = 3', True),
         ('rename("/etc/a", "/etc/b") = 0', True),
         ('unlink("/etc/a") = -1 ENOENT (No such file or directory)', False),
         ('unlinkat(AT_FDCWD, "/run/pagewarden/plan.json", 0) = 0', True),
-        ('rename("/tmp/t/a", "/tmp/t/b") = 0', False),
+        ('rename("/tmp/x/a", "/tmp/x/b") = 0', False),
         ('mkdir("/var/lib/pagewarden", 0755) = 0', True),
         ('7 openat(AT_FDCWD, "/etc/x", O_WRONLY|O_CREAT, 0644 <unfinished ...>', True),
     ],
 )
 def test_the_test_sees_writes(line: str, expected: bool) -> None:
-    assert changes_something(line, "/tmp/t") is expected
+    assert changes_something(line, "/tmp/x") is expected
 
 
 @pytest.mark.live
