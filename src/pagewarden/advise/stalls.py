@@ -100,7 +100,7 @@ def bursts_of(stalls: Stalls, machine: Machine) -> tuple[Bursts, str]:
         shortages = stalls.kswapd_runs / nodes
     if nodes > 1:
         assumed.append("each shortage was taken to wake the kswapd of all nodes, and to take from all of them")
-    gap = gap_pages(machine)
+    gap = max(0, gap_pages(machine))  # marks that are out of order are a misfit, said elsewhere
     shortfall = stalls.direct_pages / shortages if shortages else 0.0
     return Bursts(gap, shortfall, _mean(gap, shortfall)), "; ".join(assumed)
 

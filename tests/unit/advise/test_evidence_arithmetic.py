@@ -177,6 +177,10 @@ class TestStalls:
         stalled, left = (sum(size > gap for size in drawn) for gap in (2099, 2099 + 630))
         assert isclose(found.left_after(630), left / stalled, rel_tol=0.1)
 
+    def test_marks_out_of_order_are_no_gap(self) -> None:
+        found, _ = bursts_of(Stalls(1, 600.0, 70_000, 100, ""), with_gap(-900_000_000))
+        assert (found.gap_pages, round(found.mean_pages)) == (0, 700)
+
     def test_every_node_counts_a_run_of_its_own(self) -> None:
         one, _ = bursts_of(Stalls(1, 600.0, 70_000, 100, ""), with_gap(400))
         two, assumption = bursts_of(Stalls(1, 600.0, 70_000, 200, ""), with_gap(400, nodes=2))
