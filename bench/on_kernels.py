@@ -49,8 +49,7 @@ def ends_well(suite: str, folder: Path, nodes: int, memory_mb: int, words: list[
     ) as qemu:
         assert qemu.stdout is not None
         try:
-            for raw in qemu.stdout:
-                line = raw.decode(errors="replace")
+            for line in qemu.stdout:
                 print(line, end="", flush=True)
                 status = line.strip() if line.startswith("@@STATUS") else status
                 if time.monotonic() - began > SECONDS:

@@ -91,7 +91,8 @@ def _judge(
         return change.value, reason
     trial = simulate(machine, [Write(change.key, change.value)], assigned_min_free(scene.snapshot))
     if trial.refusals:
-        return change.value, f"the kernel would refuse the value ({trial.refusals[0].error})"
+        refusal = trial.refusals[0]
+        return change.value, f"the kernel would refuse it ({refusal.error}); it takes {refusal.accepted}"
     taken = trial.sysctls[change.key]
     if len(change.value.split()) != len(taken.split()):
         slots = len(taken.split())

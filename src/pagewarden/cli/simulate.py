@@ -43,12 +43,11 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
         print_json(simulation_document(effect.simulation, effect.projection))
         return ExitStatus.DONE
-    from pagewarden.report.simulation import render_simulation
+    from pagewarden.report.simulation import refusal_text, render_simulation
 
     print_text(render_simulation(effect.simulation, effect.projection))
     for refusal in effect.simulation.refusals:
-        reason = "this kernel has no such setting" if refusal.error == "ENOENT" else "the kernel would refuse it"
-        print(f"pagewarden simulate: {refusal.key}={refusal.text}: {refusal.error}: {reason}", file=sys.stderr)
+        print(f"pagewarden simulate: {refusal.key}={refusal.text}: {refusal_text(refusal)}", file=sys.stderr)
     return ExitStatus.FAILED if effect.simulation.refusals else ExitStatus.DONE
 
 

@@ -45,11 +45,16 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A write the kernel refuses. :ivar error: name of the errno, "ENOENT" where the kernel has no such setting."""
+    """A write the kernel refuses.
+
+    :ivar error: name of the errno, "ENOENT" where the kernel has no such setting.
+    :ivar accepted: what it would have taken ("a whole number from 1 to 3000"), None where there is no such setting.
+    """
 
     key: str
     text: str
     error: str
+    accepted: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,8 @@ def simulate(machine: Machine, writes: Sequence[Write], assigned_min_free: int |
     for write in writes:
         error = _write(state, write)
         if error is not None:
-            refusals.append(Refusal(write.key, write.text, error))
+            accepted = None if error == "ENOENT" else accepted_text(machine, write.key)
+            refusals.append(Refusal(write.key, write.text, error, accepted))
     after = _zone_states(state)
     sysctls = dict(state.sysctls)
     if state.huge_word is not None:
@@ -173,7 +179,7 @@ def _write(state: _State, write: Write) -> str | None:
         return _write_huge_switch(state, write.text)
     if not _exists(state, write.key):
         return "ENOENT"
-    handler = _HANDLERS.get(write.key, _write_plain)
+    handler = _HANDLERS.get(write.key, _write_scalar)
     return handler(state, write.key, write.text)
 
 
@@ -187,32 +193,53 @@ def _exists(state: _State, key: str) -> bool:
     return key in (MIN_FREE, RATIO) or (key == SCALE_FACTOR and rules.scale_factor_max is not None)
 
 
-def _write_scalar(state: _State, key: str, text: str, low: int | None, high: int | None) -> str | None:
-    taken = parse_integers(text, 1, low, high)
+def accepted_range(machine: Machine, key: str) -> tuple[int | None, int]:
+    """The smallest and the largest whole number that the handler of a setting takes; None: any number of 32 bits."""
+    rules = machine.rules.sysctl
+    if key in _PERCENTAGES:
+        return 0, 100
+    if key == SCALE_FACTOR:
+        return 1, INT_MAX if rules.scale_factor_max is None else rules.scale_factor_max
+    if key == "vm.extfrag_threshold":
+        return 0, 1000
+    if key == "vm.defrag_mode":
+        return 0, 1
+    if key == "vm.swappiness":
+        return 0, 200 if machine.version_numbers >= (5, 8, 0) else 100
+    unchecked = (key == MIN_FREE and not rules.min_free_checked) or (key == RECLAIM_MODE and rules.reclaim_mode_signed)
+    return None if unchecked else 0, INT_MAX
+
+
+def accepted_text(machine: Machine, key: str) -> str:
+    """What the kernel takes for a setting, in words ("a whole number from 1 to 3000")."""
+    if key == HUGE_SWITCH:
+        return f"{', '.join(HUGE_WORDS[:-1])} or {HUGE_WORDS[-1]}"
+    if key == RATIO:
+        return f"whole numbers from 0 to {INT_MAX}, a space between them"
+    low, high = accepted_range(machine, key)
+    if key in _PAGELIST_FRACTIONS:
+        return f"0, or a whole number from {SMALLEST_FRACTION} to {high}"
+    return f"a whole number from {-INT_MAX - 1 if low is None else low} to {high}"
+
+
+def _write_scalar(state: _State, key: str, text: str) -> str | None:
+    taken = parse_integers(text, 1, *accepted_range(state.machine, key))
     if taken.values:
         state.sysctls[key] = str(taken.values[0])
     return taken.error
 
 
 def _write_min_free(state: _State, key: str, text: str) -> str | None:
-    checked = state.machine.rules.sysctl.min_free_checked
-    error = _write_scalar(state, key, text, 0 if checked else None, INT_MAX)
-    if checked and error is not None:
+    error = _write_scalar(state, key, text)
+    if state.machine.rules.sysctl.min_free_checked and error is not None:
         return error
     state.user_min_free_kbytes = state.min_free()
     _set_marks(state)
     return None
 
 
-def _write_scale_factor(state: _State, key: str, text: str) -> str | None:
-    error = _write_scalar(state, key, text, 1, state.machine.rules.sysctl.scale_factor_max)
-    if error is None:
-        _set_marks(state)
-    return error
-
-
-def _write_extra_free(state: _State, key: str, text: str) -> str | None:
-    error = _write_scalar(state, key, text, 0, INT_MAX)
+def _write_marks_setting(state: _State, key: str, text: str) -> str | None:
+    error = _write_scalar(state, key, text)
     if error is None:
         _set_marks(state)
     return error
@@ -245,59 +272,42 @@ def _ratio_in_force(state: _State) -> tuple[int, ...]:
     return default_ratio(layout, state.machine.rules.reserve)
 
 
-def _write_reclaim_mode(state: _State, key: str, text: str) -> str | None:
-    return _write_scalar(state, key, text, None if state.machine.rules.sysctl.reclaim_mode_signed else 0, INT_MAX)
-
-
-def _write_percent(state: _State, key: str, text: str) -> str | None:
-    return _write_scalar(state, key, text, 0, 100)
-
-
-def _write_plain(state: _State, key: str, text: str) -> str | None:
-    return _write_scalar(state, key, text, 0, INT_MAX)
-
-
-def _write_thousand(state: _State, key: str, text: str) -> str | None:
-    return _write_scalar(state, key, text, 0, 1000)
-
-
-def _write_swappiness(state: _State, key: str, text: str) -> str | None:
-    return _write_scalar(state, key, text, 0, 200 if state.machine.version_numbers >= (5, 8, 0) else 100)
-
-
 def _write_pagelist_fraction(state: _State, key: str, text: str) -> str | None:
     # Kernel: percpu_pagelist_high_fraction_sysctl_handler(): 0 switches it off, else at most an eighth of a zone.
     old = state.sysctls[key]
-    error = _write_scalar(state, key, text, 0, INT_MAX)
-    if error is None and 0 < int(state.sysctls[key]) < 8:
+    error = _write_scalar(state, key, text)
+    if error is None and 0 < int(state.sysctls[key]) < SMALLEST_FRACTION:
         state.sysctls[key], error = old, "EINVAL"
     return error
 
 
-def _write_flag(state: _State, key: str, text: str) -> str | None:
-    return _write_scalar(state, key, text, 0, 1)
-
+_PERCENTAGES = frozenset(
+    {
+        *("vm.min_unmapped_ratio", "vm.min_slab_ratio", "vm.compaction_proactiveness"),
+        *("vm.dirty_background_ratio", "vm.dirty_ratio"),
+    }
+)
+_PAGELIST_FRACTIONS = ("vm.percpu_pagelist_fraction", "vm.percpu_pagelist_high_fraction")
+SMALLEST_FRACTION = 8
+"""Kernel: MIN_PERCPU_PAGELIST_FRACTION and MIN_PERCPU_PAGELIST_HIGH_FRACTION."""
+_PLAIN = frozenset(
+    {
+        *(RECLAIM_MODE, "vm.extfrag_threshold", "vm.defrag_mode", "vm.swappiness"),
+        *("vm.vfs_cache_pressure", "vm.watermark_boost_factor"),
+    }
+)
 
 _HANDLERS: Mapping[str, Callable[[_State, str, str], str | None]] = {
+    **dict.fromkeys(_PERCENTAGES | _PLAIN, _write_scalar),
+    **dict.fromkeys(_PAGELIST_FRACTIONS, _write_pagelist_fraction),
     MIN_FREE: _write_min_free,
-    SCALE_FACTOR: _write_scale_factor,
-    EXTRA_FREE: _write_extra_free,
+    SCALE_FACTOR: _write_marks_setting,
+    EXTRA_FREE: _write_marks_setting,
     RATIO: _write_ratio,
-    RECLAIM_MODE: _write_reclaim_mode,
-    "vm.min_unmapped_ratio": _write_percent,
-    "vm.min_slab_ratio": _write_percent,
-    "vm.compaction_proactiveness": _write_percent,
-    "vm.extfrag_threshold": _write_thousand,
-    "vm.defrag_mode": _write_flag,
-    "vm.dirty_background_ratio": _write_percent,
-    "vm.dirty_ratio": _write_percent,
-    "vm.percpu_pagelist_fraction": _write_pagelist_fraction,
-    "vm.percpu_pagelist_high_fraction": _write_pagelist_fraction,
-    "vm.swappiness": _write_swappiness,
 }
 
-KEYS = frozenset(_HANDLERS) | {"vm.vfs_cache_pressure", "vm.watermark_boost_factor"}
-"""The settings that can be simulated; those without a handler of their own change no zone."""
+KEYS = frozenset(_HANDLERS)
+"""The settings that can be simulated."""
 
 
 def _write_huge_switch(state: _State, text: str) -> str | None:

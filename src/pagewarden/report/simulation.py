@@ -9,26 +9,33 @@ from rich.text import Text
 
 from pagewarden.kernel.machine import RATIO
 from pagewarden.kernel.projection import Projection
-from pagewarden.kernel.simulate import Simulation
+from pagewarden.kernel.simulate import Refusal, Simulation
 from pagewarden.kernel.watermarks import Marks
 from pagewarden.report.words import heading, pages_text, plain_table, zone_name
 from pagewarden.units import human_bytes
 
 
 def render_simulation(simulation: Simulation, projection: Projection) -> Iterator[RenderableType]:
-    """Lay out a simulation: the settings, every zone before and after, the price, the warnings."""
-    for refusal in simulation.refusals:
-        why = "this kernel has no such setting" if refusal.error == "ENOENT" else "the kernel would refuse it"
-        yield Text(f"{refusal.key}={refusal.text}: {why} ({refusal.error}); it changes nothing", style="bold red")
+    """Lay out a simulation: the settings, every zone before and after, the price, the warnings.
+
+    Nothing where every write is refused; `refusal_text` is for the refusals.
+    """
     settings = list(_settings(simulation))
     yield from settings
     for note in projection.notes:
         yield f"{note}."
     if simulation.refusals and not settings and simulation.before == simulation.after:
         return
-    if settings or simulation.refusals:
+    if settings:
         yield ""
     yield from render_effect(simulation, projection)
+
+
+def refusal_text(refusal: Refusal) -> str:
+    """Why the kernel would not take a write, and what it would take."""
+    if refusal.accepted is None:
+        return "this kernel has no such setting (ENOENT)"
+    return f"the kernel would refuse it ({refusal.error}); it takes {refusal.accepted}"
 
 
 def render_effect(simulation: Simulation, projection: Projection) -> Iterator[RenderableType]:

@@ -42,6 +42,9 @@ class SimulationError(Document):
     key: str
     error: str = field(metadata=said("name of the errno"))
     value: str | None = None
+    accepted: str | None = field(
+        default=None, metadata=said("what the kernel takes, in words; null where it has no such setting")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,9 @@ def simulation_document(simulation: Simulation, projection: Projection) -> Simul
         if projection.available_bytes is None
         else dict(zip(("before", "after"), projection.available_bytes, strict=True)),
         to_free_bytes=projection.to_free_bytes,
-        errors=[SimulationError(key=r.key, error=r.error, value=r.text) for r in simulation.refusals],
+        errors=[
+            SimulationError(key=r.key, error=r.error, value=r.text, accepted=r.accepted) for r in simulation.refusals
+        ],
         warnings=list(projection.warnings),
         notes=list(projection.notes),
         assumptions=list(simulation.assumptions),

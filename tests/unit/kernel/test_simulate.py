@@ -169,7 +169,7 @@ def test_until_3_13_the_handler_ignored_errors_and_bounds() -> None:
     assert negative.sysctls["vm.min_free_kbytes"] == "-1"
     assert negative.after[0].marks.min_pages > 100000
     since = write(machine_of(snapshot(zones, {"min_free_kbytes": "4000"}, kernel="3.14.0")), "min_free_kbytes=-1")
-    assert since.refusals == (Refusal("vm.min_free_kbytes", "-1", "EINVAL"),)
+    assert since.refusals == (Refusal("vm.min_free_kbytes", "-1", "EINVAL", "a whole number from 0 to 2147483647"),)
 
 
 def test_what_was_refused_does_not_stop_what_follows() -> None:
