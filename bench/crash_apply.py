@@ -156,7 +156,7 @@ def cut_power(case: Case, machine: MadeMachine) -> str:
     for name in disk.folders:
         if name in case.where:
             disk.lose(name)
-    machine.boot("made-boot-2")
+    machine.boot("made-boot-2", uptime_seconds=20.0)
     for key, value in original[1].items():
         if machine.value(key) != value:
             machine.write(key, value)

@@ -48,12 +48,12 @@ class MadeMachine:
         for folder in ("etc/sysctl.d", "var/lib", "proc/sys/kernel/random", "proc/pressure"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         self.boot("made-boot-1")
-        (root / "proc/uptime").write_text("90000.00 1.0\n")
         self.print_counters()
 
-    def boot(self, boot_id: str) -> None:
-        """Name this boot."""
+    def boot(self, boot_id: str, uptime_seconds: float = 90_000.0) -> None:
+        """Name this boot, in which the machine has been up for so long."""
         self.paths.boot_id.write_text(f"{boot_id}\n")
+        (self.root / "proc/uptime").write_text(f"{uptime_seconds:.2f} 1.0\n")
 
     def print_counters(self, full_stall_us: int = 0) -> None:
         """Print vmstat and the pressure file."""

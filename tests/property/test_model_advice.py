@@ -11,7 +11,7 @@ from tests.property.test_model_marks import Box, examples
 
 from pagewarden.advise.advice import advise
 from pagewarden.advise.types import Advice, Recommendation
-from pagewarden.kernel.machine import MIN_FREE, machine_of
+from pagewarden.kernel.machine import machine_of
 from pagewarden.kernel.simulate import Write, simulate
 from pagewarden.procfs.types import HugePages, Snapshot
 
@@ -46,7 +46,10 @@ def followed(snapshot: Snapshot, recommendation: Recommendation) -> Snapshot:
     """What the machine would print had the recommendation been carried out."""
     machine = machine_of(snapshot)
     if recommendation.key == "action:rewrite":
-        return applied(snapshot, simulate(machine, [Write(MIN_FREE, machine.sysctls[MIN_FREE])]))
+        (command,) = recommendation.commands
+        key, _, value = command.removeprefix("sysctl -w ").partition("=")
+        assert machine.sysctls[key] == value
+        return applied(snapshot, simulate(machine, [Write(key, value)]))
     simulation = simulate(machine, [Write(recommendation.key, recommendation.recommended)])
     assert simulation.refusals == ()
     assert simulation.sysctls[recommendation.key] == recommendation.recommended

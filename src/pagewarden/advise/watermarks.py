@@ -7,7 +7,7 @@ from pagewarden.advise.effect import predict_effect
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.kernel.fit import printed_marks
-from pagewarden.kernel.machine import MIN_FREE, Machine
+from pagewarden.kernel.machine import MIN_FREE, SCALE_FACTOR, Machine
 from pagewarden.kernel.simulate import Write
 from pagewarden.kernel.watermarks import Marks, zone_size
 from pagewarden.procfs.types import Snapshot
@@ -31,8 +31,9 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
     value = machine.fit.min_free_kbytes
     if not machine.fit.stale or machine.fit.inferred or value is None:
         return [], findings
+    write = renewing_write(machine, value)
     # Written twice: kernels 5.0 to 5.7 leave a boost in low and high the first time.
-    effect = predict_effect(snapshot, machine, *[Write(MIN_FREE, str(value))] * 2)
+    effect = predict_effect(snapshot, machine, *[write] * 2)
     stale = [
         (f"node {state.node} {state.zone}", then, state.marks)
         for then, state in zip(_unboosted(machine), effect.simulation.after, strict=True)
@@ -42,7 +43,7 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
         return [], findings
     text = (
         "The marks date from an earlier count of managed pages; memory was plugged, freed or ballooned since. Written "
-        "again, vm.min_free_kbytes would give (min/low/high, pages): "
+        f"again, {write.key} would give (min/low/high, pages): "
         + "; ".join(f"{name} {_shown(then)} -> {_shown(now)}" for name, then, now in stale)
         + "."
     )
@@ -50,7 +51,7 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
     recommendation = Recommendation(
         key="action:rewrite",
         current="marks of an earlier memory size",
-        recommended=f"write {value} to {MIN_FREE} again",
+        recommended=f"write {write.text} to {write.key} again",
         cause="stale-watermarks",
         reason=text,
         against="The memory comes and goes (a balloon): then they will be stale again soon.",
@@ -61,9 +62,20 @@ def advise_watermarks(snapshot: Snapshot, machine: Machine) -> tuple[list[Recomm
         auto=False,
         reference=REFERENCE,
         keep="nothing: at boot the kernel computes them from the memory there is then",
-        commands=(write_command(MIN_FREE, str(value)),),
+        commands=(write_command(write.key, write.text),),
     )
     return [recommendation], [*findings, Finding("stale-watermarks", Severity.NOTICE, text, evidence)]
+
+
+def renewing_write(machine: Machine, min_free_kb: int) -> Write:
+    """The write of a value in force that has the kernel compute the marks anew.
+
+    Where there is a watermark_scale_factor (4.6), that one: a written min_free_kbytes is the user's from then on,
+    and the kernel stays at or above it when memory is plugged or huge pages are switched.
+    Kernel: mm/page_alloc.c: watermark_scale_factor_sysctl_handler(), min_free_kbytes_sysctl_handler().
+    """
+    factor = machine.sysctls.get(SCALE_FACTOR)
+    return Write(MIN_FREE, str(min_free_kb)) if factor is None else Write(SCALE_FACTOR, factor)
 
 
 def _unboosted(machine: Machine) -> list[Marks]:

@@ -14,7 +14,6 @@ from pagewarden.cli.applying import need_root, offline_scene, parse_key, running
 from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
 from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus, UsageError
-from pagewarden.kernel.machine import MIN_FREE
 
 HELP = """\
 Change settings, in the running kernel and in /etc/sysctl.d/60-pagewarden.conf for the next boot: those that 'advise'
@@ -130,13 +129,14 @@ def _wanted(args: argparse.Namespace, own: list[Change], named: list[str]) -> tu
     policy = advice_policy(args.root, args.workload)
     snapshot, machine, observed = observe(args, policy)
     recommendations = advise(snapshot, machine, policy, observed).recommendations
-    if not named and any(entry.key == "action:rewrite" for entry in recommendations):
-        # Not a change of a value, so there is nothing that a record could hold and revert put back.
-        print(
-            "pagewarden apply: stale marks are yours to renew: "
-            f"sudo sysctl -w {MIN_FREE}={machine.sysctls[MIN_FREE]} (the value in force, written again)",
-            file=sys.stderr,
-        )
+    for entry in recommendations:
+        if not named and entry.key == "action:rewrite":
+            # Not a change of a value, so there is nothing that a record could hold and revert put back.
+            print(
+                "pagewarden apply: stale marks are yours to renew: "
+                f"sudo {'; '.join(entry.commands)} (the value in force, written again)",
+                file=sys.stderr,
+            )
     recommended = changes_of(recommendations, named)
     missing = [key for key in named if key not in {change.key for change in recommended}]
     for key in missing:

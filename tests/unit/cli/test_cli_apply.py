@@ -161,5 +161,5 @@ def test_a_damaged_record_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pa
 def test_stale_marks_are_left_to_a_person_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, "apply", "--dry-run", "--root", GUEST)
     assert status == 0
-    assert "stale marks are yours to renew: sudo sysctl -w vm.min_free_kbytes=67584 (" in err
+    assert "stale marks are yours to renew: sudo sysctl -w vm.watermark_scale_factor=10 (" in err
     assert "stale" not in run(capsys, "apply", "--dry-run", "--root", GUEST, "vm.watermark_scale_factor=20")[2]

@@ -84,7 +84,7 @@ def test_check(capsys: pytest.CaptureFixture[str], name: str) -> None:
                 (
                     "action:rewrite",
                     "marks of an earlier memory size",
-                    "write 67584 to vm.min_free_kbytes again",
+                    "write 10 to vm.watermark_scale_factor again",
                     "stale-watermarks",
                 )
             ],
