@@ -72,9 +72,13 @@ def guest_of(suite: str, program: str, files: Mapping[str, Path], cache: Path, f
         os.link(image.disk, disk)  # it may be built anew meanwhile
     except OSError:
         disk.symlink_to(image.disk)
-    kernel = Archive(cache, suite, "amd64").unpacked("linux-image-cloud-amd64*").folder
+    archive = Archive(cache, suite, "amd64")
+    kernel = archive.unpacked("linux-image-cloud-amd64*").folder
     busybox = Archive(cache, ROOT_SUITE, "amd64").unpacked("busybox-static").folder
     (modules,) = (path for path in kernel.glob("**/lib/modules/*") if path.is_dir())
+    if not (modules / "kernel").exists():  # forky and later have them in a package of their own
+        apart = archive.unpacked(f"linux-modules-{modules.name}").folder
+        (modules,) = (path for path in apart.glob("**/lib/modules/*") if path.is_dir())
     shutil.copy(next(path for path in kernel.rglob("vmlinuz*") if path.is_file()), folder / "vmlinuz")
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(modules, Path(scratch, "lib/modules", modules.name), symlinks=True)

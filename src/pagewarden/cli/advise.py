@@ -7,7 +7,7 @@ from itertools import chain
 from pagewarden.advise.advice import advise
 from pagewarden.advise.policy import Workload
 from pagewarden.apply.policy import Policy
-from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
+from pagewarden.cli.common import add_format, add_root, advice_policy, documentation_folder, print_json, print_text
 from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus
 
@@ -65,6 +65,6 @@ def run(args: argparse.Namespace) -> ExitStatus:
     else:
         from pagewarden.report.advice import render_advice, render_unattended
 
-        parts = render_advice(advice, steps=args.explain)
+        parts = render_advice(advice, steps=args.explain, pages=documentation_folder())
         print_text(chain(parts, render_unattended(verdicts, limits)))
     return ExitStatus.FOUND if args.check and not advice.quiet else ExitStatus.DONE

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagewarden.advise.policy import AdvicePolicy, Workload
@@ -42,6 +43,13 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="json is for programs (default: text)"
     )
+
+
+def documentation_folder() -> str:
+    """Where an installed pagewarden has its pages (docs/...); empty in a checkout, and where there are none."""
+    folder = Path(sys.prefix, "share/doc/pagewarden")
+    checkout = Path(__file__).parents[3]
+    return str(folder) if (folder / "docs").is_dir() and not (checkout / "docs").is_dir() else ""
 
 
 def read_machine(root: str) -> tuple[Snapshot, Machine]:

@@ -20,10 +20,11 @@ _STYLE = {
 }
 
 
-def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[RenderableType]:
+def render_advice(advice: Advice, *, steps: bool = False, pages: str = "") -> Iterator[RenderableType]:
     """Lay out the advice: what to change first, then what was found, then that nothing was where nothing was.
 
     :param steps: with the arithmetic of each recommendation.
+    :param pages: the folder in which the pages lie that are referred to; empty for the one of a checkout.
     """
     name = advice.host or "this machine"
     if advice.recommendations:
@@ -43,7 +44,7 @@ def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[Renderable
     severities = {finding.cause: finding.severity for finding in advice.findings}
     for number, recommendation in enumerate(advice.recommendations, 1):
         yield ""
-        yield from _recommendation(number, recommendation, severities[recommendation.cause], steps=steps)
+        yield from _recommendation(number, recommendation, severities[recommendation.cause], steps=steps, pages=pages)
     explained = {recommendation.cause for recommendation in advice.recommendations}
     others = [finding for finding in advice.findings if finding.cause not in explained]
     if others:
@@ -84,7 +85,7 @@ def _unseen(advice: Advice) -> Iterator[RenderableType]:
 
 
 def _recommendation(
-    number: int, recommendation: Recommendation, severity: Severity, *, steps: bool
+    number: int, recommendation: Recommendation, severity: Severity, *, steps: bool, pages: str
 ) -> Iterator[RenderableType]:
     title = Text(
         f"{number}. {recommendation.key}: {recommendation.current} -> {recommendation.recommended}", style="bold"
@@ -100,16 +101,16 @@ def _recommendation(
     parts += [Text(f"Risk {recommendation.risk}, confidence {recommendation.confidence}."), ""]
     if recommendation.effect is not None:
         parts += [*render_effect(recommendation.effect.simulation, recommendation.effect.projection), ""]
-    parts += _commands(recommendation)
+    parts += _commands(recommendation, pages)
     yield Padding(Group(*parts), (0, 0, 0, 3))
 
 
-def _commands(recommendation: Recommendation) -> list[RenderableType]:
+def _commands(recommendation: Recommendation, pages: str) -> list[RenderableType]:
     rows = [
         *(("Try:", command) for command in recommendation.commands),
         *(("Undo:", command) for command in recommendation.undo),
         ("Keep:", recommendation.keep),
-        ("More:", recommendation.reference),
+        ("More:", f"{pages}/{recommendation.reference}" if pages else recommendation.reference),
         ("Name:", recommendation.identifier),
     ]
     return [_hanging(f"{label:5}", Text(text)) for label, text in rows if text]

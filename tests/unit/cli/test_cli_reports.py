@@ -1,6 +1,8 @@
 """`status`, `advise`, `schema`, `capture`: JSON by contract, exit statuses, text and JSON of one mind."""
 
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pagewarden.cli.schema import DOCUMENTS
 from pagewarden.report.wire import AdviceDocument
 from pagewarden.report.wire_status import Status
 
+PROJECT = Path(__file__).parents[3]
 MACHINES = DATA / "machines"
 NAMES = sorted(path.name for path in MACHINES.iterdir())
 LOUD = {"db1-16g", "guest-4g", "pae-8g"}
@@ -194,3 +197,25 @@ def test_a_capture_does_not_overwrite(capsys: pytest.CaptureFixture[str], tmp_pa
     assert main([*argv[:1], "--force", *argv[1:]]) == 0
     assert main(["capture", "--root", str(MACHINES / "db1-16g"), str(tmp_path / "no/such/folder.tar.gz")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_an_installed_command_says_where_its_pages_lie(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "share/doc/pagewarden/docs").mkdir(parents=True)
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setattr("pagewarden.cli.common.__file__", str(tmp_path / "lib/python3/pagewarden/cli/common.py"))
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["advise", "--root", str(MACHINES / "db1-16g")]) == 0
+    (shown,) = (line for line in capsys.readouterr().out.splitlines() if "More:" in line)
+    assert shown.split() == ["More:", f"{tmp_path}/share/doc/pagewarden/docs/settings/min_free_kbytes.md"]
+
+
+def test_every_page_that_is_referred_to_is_installed() -> None:
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    patterns = [pattern for group in declared.values() for pattern in group]
+    installed = {str(path.relative_to(PROJECT)) for pattern in patterns for path in PROJECT.glob(pattern)}
+    sources = "".join(path.read_text() for path in (PROJECT / "src").rglob("*.py"))
+    named = set(re.findall(r'"(docs/[\w/]+\.md)"', sources))
+    assert named
+    assert named <= installed
