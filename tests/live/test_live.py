@@ -4,7 +4,10 @@ The writing test runs as root and with PAGEWARDEN_LIVE_WRITE=1 alone. It changes
 every zone with the prediction, and puts everything back.
 """
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,3 +145,54 @@ def test_a_refused_write_changes_nothing() -> None:
     after = state_of(read_snapshot("/"))
     assert simulate(before, [Write(SCALE_FACTOR, "0")]).refusals[0].error == "EINVAL"
     assert {key: after.sysctls.get(key) for key in RECORDED} == {key: before.sysctls.get(key) for key in RECORDED}
+
+
+APART = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs none /etc/sysctl.d
+mount -t tmpfs none /var/lib
+echo "vm.swappiness = $(cat /proc/sys/vm/swappiness)" >/etc/sysctl.d/90-own.conf
+before=$(ls -l --time-style=+ /etc/sysctl.d)
+"$python" -m pagewarden apply --no-watch --format json "$@"
+cat /proc/zoneinfo >"$printed"
+"$python" -m pagewarden revert >/dev/null
+[ "$before" = "$(ls -l --time-style=+ /etc/sysctl.d)" ]
+"""
+"""The commands with an /etc/sysctl.d and a /var/lib of their own, which are gone with the namespace."""
+
+
+def all_settings() -> dict[str, bytes]:
+    found = {}
+    for path in sorted(Path("/proc/sys/vm").iterdir()):
+        if path.stat().st_mode & 0o400 and path.name not in ("drop_caches", "compact_memory", "stat_refresh"):
+            found[path.name] = path.read_bytes()
+    return found
+
+
+@writes_allowed
+def test_apply_and_revert_on_this_kernel(tmp_path: Path) -> None:
+    """Every zone prints what the command said it would; after the revert every setting is as before."""
+    with restored() as before:
+        settings = all_settings()
+        first, *rest = before[RATIO].split()
+        wanted = [f"{MIN_FREE}={int(before[MIN_FREE]) - 64}", f"{RATIO}={int(first) + 1} {' '.join(rest)}"]
+        (tmp_path / "proc").mkdir()
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", APART, "sh", *wanted],
+            env={**os.environ, "python": sys.executable, "printed": str(tmp_path / "proc/zoneinfo")},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        answer = json.loads(done.stdout)
+        assert answer["outcome"] == "applied"
+        printed = read_snapshot(str(tmp_path)).zones
+        for said, zone in zip(answer["steps"][-1]["zones"], printed, strict=True):
+            boost = zone.boost_pages or 0
+            assert (said["node"], said["zone"]) == (zone.node, zone.name)
+            assert said["min_pages"] == zone.min_pages - boost
+            assert said["low_pages"] == zone.low_pages - boost
+            assert said["high_pages"] == zone.high_pages - boost
+            assert tuple(said["protection_pages"]) == zone.protection_pages
+        assert all_settings() == settings
