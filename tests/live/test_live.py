@@ -121,6 +121,7 @@ def compared(write: Write) -> None:
         assert after.sysctls.get(key) == predicted.sysctls.get(key)
 
 
+@pytest.mark.alone
 @writes_allowed
 def test_the_kernel_does_what_was_predicted() -> None:
     with restored() as before:
@@ -137,6 +138,7 @@ def test_the_kernel_does_what_was_predicted() -> None:
     assert {key: again.sysctls.get(key) for key in before} == before
 
 
+@pytest.mark.alone
 @writes_allowed
 def test_a_refused_write_changes_nothing() -> None:
     before = state_of(read_snapshot("/"))

@@ -24,6 +24,11 @@ case "$1 ${2:-}" in
     '-m pip')
         cat
         [ ! -e "$SANDBOX/pip-is-slow" ] || sleep 0.5
+        case "$*" in
+            *--require-hashes*)
+                [ ! -e "$SANDBOX/not-pinned" ] || { echo 'THESE PACKAGES DO NOT MATCH THE HASHES'; exit 1; }
+                [ ! -e "$SANDBOX/lags" ] || { echo 'ERROR: No matching distribution'; exit 1; } ;;
+        esac
         [ ! -e "$SANDBOX/pip-fails" ] || { echo 'WARNING: noise'; echo 'ERROR: no such package'; exit 1; }
         case "$*" in *ahocorasick*) [ ! -e "$SANDBOX/no-wheel" ] || exit 1; exit 0 ;; esac
         case "$*" in *systemd*) [ ! -e "$SANDBOX/systemd-fails" ] || exit 1 ;; esac
@@ -258,6 +263,41 @@ def test_a_search_package_without_a_wheel_is_left_out(sandbox: Sandbox) -> None:
 def test_the_search_package_is_the_one_of_the_extra() -> None:
     fast = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["fast"]
     assert [f"'{requirement}'" in (ROOT / "bin/setup").read_text() for requirement in fast] == [True]
+
+
+@pytest.fixture
+def locked(sandbox: Sandbox) -> Path:
+    folder = sandbox.checkout / "packaging/locked"
+    shutil.copytree(ROOT / "packaging/locked", folder)
+    return folder
+
+
+def test_what_is_pinned_is_installed_first_by_its_hashes(sandbox: Sandbox, locked: Path) -> None:
+    assert sandbox.run()[0] == 0
+    installs = [call for call in sandbox.calls("pip install") if "--upgrade pip" not in call]
+    names = [call.rpartition("/")[2] for call in installs if "--require-hashes" in call]
+    assert names == ["run.txt", "systemd.txt", "fast.txt"]
+    assert "-e .[metrics,html,systemd]" in installs[2]
+    assert sandbox.run() == (0, "<>", "")
+    (locked / "dev.txt").write_text("another\n")
+    sandbox.run(str(sandbox.checkout / "bin/setup"), "dev")
+    assert next(call.rpartition("/")[2] for call in sandbox.calls("--require-hashes")) == "dev.txt"
+
+
+def test_a_mirror_that_lags_gives_other_versions_and_that_is_said(sandbox: Sandbox, locked: Path) -> None:
+    sandbox.flag("lags")
+    status, stdout, stderr = sandbox.run()
+    assert (status, stdout) == (0, "<>")
+    assert f"not all that {locked}/run.txt pins is to be had" in stderr
+    assert sandbox.calls(" -e .")
+
+
+def test_another_file_than_the_one_pinned_ends_the_set_up(sandbox: Sandbox, locked: Path) -> None:
+    sandbox.flag("not-pinned")
+    status, _, stderr = sandbox.run()
+    assert status == 1
+    assert f"a package is not the file that {locked}/run.txt pins" in stderr
+    assert sandbox.calls(" -e .") == []
 
 
 def test_a_failed_set_up_is_legible_and_made_anew(sandbox: Sandbox) -> None:

@@ -1,8 +1,7 @@
-"""vm.lowmem_reserve_ratio from failures in the log: a zone that kept its pages, or one that others had emptied.
+"""vm.lowmem_reserve_ratio from failures in the log: a low zone that requests had emptied which could have gone higher.
 
-The two call for opposite changes, and are often confused. A request that found pages only in a zone which keeps them
-for lower requests is helped by a *larger* ratio (a smaller reserve). A request that can use only a low zone, and found
-it emptied by requests that could have gone higher, is helped by a *smaller* ratio (a larger reserve).
+A request that can use only that zone is helped by a *smaller* ratio (a larger reserve). The opposite, a zone that keeps
+pages which others lack, shows in the zones themselves: lowmem_reserve_ratio.py.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.diagnose.types import Cause
-from pagewarden.kernel.allocation import Verdict
 from pagewarden.kernel.fit import place
 from pagewarden.kernel.machine import RATIO, Machine
 from pagewarden.kernel.watermarks import zone_size
@@ -47,7 +45,6 @@ class _Proposal:
     reserve_pages: int
     wanted_pages: int
     failure: Failure
-    diagnosis: Diagnosis
 
 
 def advise_ratio_from_logs(
@@ -58,12 +55,7 @@ def advise_ratio_from_logs(
     if observed.logs is None or layout is None or RATIO not in machine.sysctls:
         return []
     policy = policy or AdvicePolicy()
-    kept = observed.logs.of(Cause.LOWMEM_RESERVE)
     restricted = observed.logs.of(Cause.ZONE_RESTRICTED)
-    if kept:
-        proposals = [p for f in kept for d in f.replayed if (p := _smaller_reserve(machine, f, d, policy)) is not None]
-        if proposals:
-            return [_recommend(snapshot, machine, layout, max(proposals, key=lambda p: p.ratio), kept)]
     if restricted:
         by_kernel = [failure for failure in restricted if _filled_by_the_kernel(failure.example)]
         if by_kernel:
@@ -76,25 +68,6 @@ def advise_ratio_from_logs(
     return []
 
 
-def _smaller_reserve(
-    machine: Machine, failure: Failure, diagnosis: Diagnosis, policy: AdvicePolicy
-) -> _Proposal | None:
-    """The smallest ratio with which the request would have passed in the zone that kept most pages from it."""
-    held = [zone for zone in diagnosis.replay.zones if zone.verdict is Verdict.LOWMEM_RESERVE and zone.check]
-    if not held:
-        return None
-    zone = max(held, key=lambda each: each.check.available_pages if each.check else 0)
-    check = zone.check
-    assert check is not None
-    above = _above(machine, zone, diagnosis)
-    room = check.available_pages - (check.required_pages - check.reserve_pages)
-    wanted = min(int(room / policy.burst_margin), check.reserve_pages * (100 - STEP_PERCENT) // 100)
-    if above is None or room < 1:
-        return None
-    ratio = above // (wanted + 1) + 1
-    return _changed(machine, zone, ratio, above, check.reserve_pages, wanted, failure, diagnosis)
-
-
 def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, policy: AdvicePolicy) -> _Proposal | None:
     """The largest ratio that would have kept for the request what it was short of, times the margin."""
     short = [zone for zone in diagnosis.replay.zones if zone.usable and zone.check and zone.check.short_pages]
@@ -103,7 +76,7 @@ def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, po
     zone = max(short, key=lambda each: each.dump.managed_kb or each.dump.present_kb or 0)
     check = zone.check
     assert check is not None
-    above = _above(machine, zone, None)
+    above = _above(machine, zone)
     mine = next((z for z in machine.zones if (z.node, z.name) == (zone.dump.node or 0, zone.dump.zone)), None)
     if above is None or mine is None:
         return None
@@ -113,22 +86,10 @@ def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, po
     total = sum(zone_size(each, size) for each in machine.zones)
     if wanted + mine.high_pages >= zone_size(mine, size) or (wanted - now) * 100 > total * MOST_PERCENT:
         return None
-    return _changed(machine, zone, max(1, above // wanted), above, now, wanted, failure, diagnosis)
-
-
-def _changed(
-    machine: Machine,
-    zone: ZoneReplay,
-    ratio: int,
-    above: int,
-    reserve: int,
-    wanted: int,
-    failure: Failure,
-    diagnosis: Diagnosis,
-) -> _Proposal | None:
-    proposal = _Proposal(zone.dump.zone, ratio, above, reserve, wanted, failure, diagnosis)
-    entry = _entry(machine, zone.dump.zone)
-    return None if entry is None or entry == ratio else proposal
+    ratio = max(1, above // wanted)
+    if _entry(machine, zone.dump.zone) in (None, ratio):
+        return None
+    return _Proposal(zone.dump.zone, ratio, above, now, wanted, failure)
 
 
 def _entry(machine: Machine, zone: str) -> int | None:
@@ -137,18 +98,16 @@ def _entry(machine: Machine, zone: str) -> int | None:
     return int(values[index]) if index < len(values) else None
 
 
-def _above(machine: Machine, zone: ZoneReplay, diagnosis: Diagnosis | None) -> int | None:
-    """Pages of the zones above on the same node: up to the request's highest zone, or all."""
+def _above(machine: Machine, zone: ZoneReplay) -> int | None:
+    """Pages of the zones above on the same node."""
     layout = machine.fit.layout or ()
     node = next((node for node in machine.nodes if node.node == (zone.dump.node or 0)), None)
     if node is None or zone.dump.zone not in layout:
         return None
     placed = place(node, layout)
     index = layout.index(zone.dump.zone)
-    flags = diagnosis.replay.flags if diagnosis is not None else None
-    top = layout.index(flags.zone) if flags is not None and flags.zone in layout else len(layout) - 1
     sizes = [0 if z is None else zone_size(z, machine.rules.reserve.size) for z in placed]
-    return sum(sizes[index + 1 : top + 1]) or None
+    return sum(sizes[index + 1 :]) or None
 
 
 def _filled_by_the_kernel(diagnosis: Diagnosis) -> bool:
@@ -191,26 +150,17 @@ def _recommend(
     values[index] = str(proposal.ratio)
     after = proposal.above_pages // proposal.ratio
     size = machine.page_size
-    if proposal.ratio > old:
-        reason = (
-            f"Requests found room only in {proposal.zone}, which keeps "
-            f"{human_bytes(proposal.reserve_pages * size)} from them for requests that can use no higher zone. A "
-            f"larger ratio makes that {human_bytes(after * size)}; a smaller one would keep even more from them."
-        )
-        against = "Devices here can use only that zone, and need that much: failures with GFP_DMA32 would show it."
-        worse = f"Requests that can use only {proposal.zone} or below have that much less kept for them."
-    else:
-        reason = (
-            f"Requests that can use only {proposal.zone} or below were refused while higher zones had room: others, "
-            f"which could have gone higher, had emptied it. A smaller ratio keeps {human_bytes(after * size)} of it "
-            f"from those (now {human_bytes(proposal.reserve_pages * size)}); a larger one would keep less."
-        )
-        against = "What filled the zone cannot live in a higher one: then a larger reserve only moves the shortage."
-        worse = "What is kept for the lower zone is lost to everybody else; it makes no memory."
+    reason = (
+        f"Requests that can use only {proposal.zone} or below were refused while higher zones had room: others, "
+        f"which could have gone higher, had emptied it. A smaller ratio keeps {human_bytes(after * size)} of it "
+        f"from those (now {human_bytes(proposal.reserve_pages * size)}); a larger one would keep less."
+    )
+    against = "What filled the zone cannot live in a higher one: then a larger reserve only moves the shortage."
+    worse = "What is kept for the lower zone is lost to everybody else; it makes no memory."
     steps = (
         f"reserve = pages above / ratio = {proposal.above_pages} / {old}"
         + (f" = {proposal.above_pages // old}; " if old else ", which is off; ")
-        + f"wanted: {'at most' if proposal.ratio > old else 'at least'} {proposal.wanted_pages} pages.",
+        + f"wanted: at least {proposal.wanted_pages} pages.",
         f"{proposal.above_pages} / {proposal.ratio} = {after} pages.",
     )
     return recommend_value(

@@ -103,6 +103,14 @@ def test_settings_that_depend_on_nothing_and_those_that_do() -> None:
     }
 
 
+@pytest.mark.parametrize(("kernel", "known"), [("6.12.0", True), ("5.14.0-362.8.1.el9_3.x86_64", False)])
+def test_what_red_hat_ships_otherwise_has_no_default_there(kernel: str, known: bool) -> None:
+    found = machine([zone("Normal", GIB)], {"min_free_kbytes": "4096", "compaction_proactiveness": "0"}, kernel=kernel)
+    assert ("vm.compaction_proactiveness" in default_settings(found)) is known
+    without = machine([zone("Normal", GIB)], {"min_free_kbytes": "4096"}, kernel=kernel)
+    assert "vm.compaction_proactiveness" not in default_settings(without)
+
+
 def test_settings_the_kernel_does_not_have_are_left_out() -> None:
     bare = machine([zone("Normal", GIB)], {"min_free_kbytes": "4096"})
     assert default_settings(bare) == {"vm.min_free_kbytes": "4096"}

@@ -2,6 +2,7 @@ import pytest
 
 from pagewarden.kernel.fragmentation import (
     fragmentation_index,
+    fragmentation_indexes,
     free_pages,
     largest_order,
     suitable_blocks,
@@ -33,6 +34,16 @@ TOP = (*NOTHING[:-1], 3)
 )
 def test_fragmentation_index(blocks: tuple[int, ...], order: int, index: int) -> None:
     assert fragmentation_index(blocks, order) == index
+
+
+def test_every_order_has_its_index() -> None:
+    # Order 2: B = 3, P = 5: 1000 - (1000 + 1250) / 3. Order 3: 1000 - (1000 + 625) / 3 = 1000 - 541.
+    assert fragmentation_indexes((1, 2, 0, 0)) == (-1000, -1000, 250, 459)
+    # B = 1000, P = 1000, order 1: 500 000 thousandths more, where 1001 thousandths a page would be 500 500.
+    assert fragmentation_index((1000, 0), 1) == 1000 - 501_000 // 1000
+    # B = 7, P = 7, order 1: 3500 and no fraction of it: 1000 - 4500 // 7.
+    assert fragmentation_index((7, 0), 1) == 358
+    assert fragmentation_indexes(()) == ()
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,16 @@ def test_5_8_and_5_9_leave_skipped_zones_out_of_the_sums(release: str, dma: tupl
     assert setup_per_zone_lowmem_reserve(zones(10, 1000, 500), (10, 0, 0), rules(release))[0] == dma
 
 
+def test_the_smallest_ratio_and_the_smallest_zone_are_not_skipped() -> None:
+    """A ratio of 1 is no ratio of 0, and a zone of one page is not empty: both count in what is above DMA."""
+    assert setup_per_zone_lowmem_reserve(zones(10, 1000, 500), (10, 1, 0), rules("5.8.0"))[0] == (0, 100, 150)
+    assert setup_per_zone_lowmem_reserve(zones(10, 1, 99, 0), (10, 1, 32, 0), rules("5.8.0"))[0] == (0, 0, 10, 10)
+
+
+def test_a_zone_without_an_entry_keeps_nothing() -> None:
+    assert reserve((100, 200, 300), (10,), "6.1.0") == ((0, 20, 50), (0, 0, 0), (0, 0, 0))
+
+
 def test_the_quirk_spares_the_zone_that_is_asked_for() -> None:
     # Movable's ratio is 0 by default, and still it counts for requests that could have used Movable.
     assert reserve((10, 1000, 500, 200), (10, 256, 32, 0), "5.9.1")[0] == (0, 100, 150, 170)
@@ -157,6 +167,7 @@ def test_a_zone_never_costs_more_than_its_size() -> None:
         pytest.param(1000, 0, 0, 300, 100, 700, id="free less the reserve"),
         pytest.param(1000, 500, 0, 300, 100, 1100, id="of the cache all but the low marks"),
         pytest.param(1000, 100, 0, 300, 100, 750, id="or half, if that is less"),
+        pytest.param(1000, 101, 0, 300, 100, 751, id="or half, rounded down"),
         pytest.param(1000, 500, 81, 300, 100, 1100 + 41, id="slab likewise"),
         pytest.param(100, 0, 0, 300, 100, 0, id="never negative"),
         pytest.param(0, 600, 0, 700, 300, 0, id="not even with cache"),

@@ -142,6 +142,10 @@ PMD = 2 << 20
         pytest.param(
             (6, 7, 0), HugePages("never", pmd_size_bytes=PMD, sizes={64: "always"}), False, id="sizes not yet"
         ),
+        pytest.param(
+            (6, 7, 99), HugePages("never", pmd_size_bytes=PMD, sizes={64: "always"}), False, id="6.7: not yet"
+        ),
+        pytest.param((6, 8, 0), HugePages("never", pmd_size_bytes=PMD, sizes={64: "always"}), True, id="6.8: any size"),
         pytest.param((6, 9, 0), HugePages("never", pmd_size_bytes=PMD, sizes={64: "always"}), True, id="6.9: any size"),
         pytest.param(
             (6, 9, 0), HugePages("never", pmd_size_bytes=PMD, sizes={64: "inherit"}), False, id="inherits never"
@@ -157,6 +161,9 @@ PMD = 2 << 20
         ),
         pytest.param(
             (6, 12, 0), HugePages("always", pmd_size_bytes=PMD, sizes={2048: "never"}), False, id="PMD size never"
+        ),
+        pytest.param(
+            (6, 19, 9), HugePages("never", pmd_size_bytes=PMD, sizes={64: "always"}), False, id="6.19: PMD size only"
         ),
         pytest.param((6, 12, 0), HugePages("always"), True, id="sizes not captured"),
         pytest.param((6, 12, 0), HugePages("never", shmem_enabled="always"), False, id="6.12: no shmem"),

@@ -7,6 +7,7 @@ from pagewarden.kernel.version import parse_version
 ON = "reclaim from the local node before using another"
 WRITE = "write out dirty pages"
 UNMAP = "unmap and swap pages"
+SLAB = "shrink slabs everywhere"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,26 @@ def test_bits(value: int, any_bit: bool, on: bool, meanings: tuple[str, ...], ig
 def test_bits_of_5_7_to_5_9_are_shifted(value: int, meanings: tuple[str, ...], ignored: int) -> None:
     mode = decode_mode(value, bits_shifted=True, any_bit_enables=True)
     assert (mode.on, mode.meanings, mode.ignored_bits) == (True, meanings, ignored)
+
+
+@pytest.mark.parametrize(
+    ("release", "value", "on", "meanings", "ignored"),
+    [
+        ("2.6.19", 9, True, (ON, SLAB), 0),  # the last with a bit for slabs
+        ("2.6.19", 8, True, (SLAB,), 0),
+        ("2.6.20", 9, True, (ON,), 8),
+        ("3.10.0", 9, True, (ON,), 8),
+        ("5.12.0", 8, True, (), 8),  # the last that any bit switches on
+        ("5.13.0", 8, False, (), 8),
+        ("5.8.0", 13, True, (WRITE,), 8),  # bit 4 is what is read first there, and no more than that
+        ("6.1.0", 13, True, (ON, UNMAP), 8),
+        (None, 8, False, (), 8),
+    ],
+)
+def test_bits_by_release(release: str | None, value: int, on: bool, meanings: tuple[str, ...], ignored: int) -> None:
+    version = parse_version(release or "")
+    mode = mode_on(value, version, version is not None and rules_for(version).sysctl.reclaim_bits_shifted)
+    assert (mode.on, mode.meanings, mode.ignored_bits) == (on, meanings, ignored)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +101,12 @@ def test_switched_on_at_boot(release: str | None, farthest: int, switched_on: bo
     assert switched_on_at_boot(parse_version(release or ""), table, "x86_64") is switched_on
 
 
+def test_the_distance_that_switches_it_on_is_that_of_the_architecture() -> None:
+    table = {0: (10, 16), 1: (16, 10)}
+    found = [switched_on_at_boot(parse_version("3.10.0"), table, arch) for arch in ("ppc64le", "ia64", "x86_64", None)]
+    assert found == [True, True, False, False]
+
+
 def test_one_node_never_switches_it_on() -> None:
     assert not switched_on_at_boot(parse_version("2.6.32"), {}, "x86_64")
     assert not switched_on_at_boot(parse_version("2.6.32"), {0: (10,)}, "x86_64")
@@ -107,4 +134,11 @@ def test_one_node_never_switches_it_on() -> None:
 def test_a_mode_in_words(value: int, kernel: str, nodes: int, expected: str) -> None:
     version = parse_version(kernel)
     shifted = rules_for(version).sysctl.reclaim_bits_shifted
-    assert expected in mode_in_words(mode_on(value, version, shifted), nodes)
+    found = mode_in_words(mode_on(value, version, shifted), nodes)
+    assert expected in found
+    assert found.startswith(("on: ", "off: "))
+    assert ("one node with memory" in found) is (nodes == 1)
+
+
+def test_off_on_one_node_is_just_off() -> None:
+    assert "one node" not in mode_in_words(mode_on(0, None, False), 1)

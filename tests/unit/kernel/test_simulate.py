@@ -120,6 +120,57 @@ def test_refused_writes_change_nothing(text: str, error: str) -> None:
     assert done.sysctls == simulate(machine, []).sysctls
 
 
+# Settings that `guest` does not have, as a kernel that has them.
+OTHERS = {
+    "extfrag_threshold": "500",
+    "defrag_mode": "0",
+    "extra_free_kbytes": "0",
+    "dirty_ratio": "20",
+    "stat_interval": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "taken", "refused"),
+    [
+        ("extfrag_threshold", ("0", "1", "1000"), ("-1", "1001")),
+        ("defrag_mode", ("0", "1"), ("-1", "2")),
+        ("extra_free_kbytes", ("0", "1", "2147483647"), ("-1", "2147483648", "x")),
+        ("dirty_ratio", ("0", "1", "100"), ("-1", "101")),
+        ("swappiness", ("0", "1", "200"), ("-1", "201")),
+        ("zone_reclaim_mode", ("0", "1", "2147483647"), ("-1", "2147483648")),
+        ("watermark_scale_factor", ("1", "2", "3000"), ("0", "3001")),
+        ("percpu_pagelist_high_fraction", ("0", "8", "2147483647"), ("-1", "1", "7", "2147483648")),
+        ("min_free_kbytes", ("0", "1", "2147483647"), ("-1", "2147483648")),
+    ],
+)
+def test_bounds_of_every_handler(key: str, taken: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    machine = machine_of(guest(**OTHERS))
+    assert [write(machine, f"{key}={text}").sysctls[f"vm.{key}"] for text in taken] == list(taken)
+    for text in refused:
+        done = write(machine, f"{key}={text}")
+        assert [refusal.error for refusal in done.refusals] == ["EINVAL"], text
+        assert done.before == done.after
+
+
+def test_a_second_value_is_not_looked_at() -> None:
+    assert write(machine_of(guest()), "swappiness=10 20").sysctls["vm.swappiness"] == "10"
+
+
+def test_a_vendors_extra_lifts_low_and_high_by_its_share() -> None:
+    """4000 pages: DMA32 has 772917 of 907829 managed pages, so 3405; DMA 16, Normal 577. Min stays."""
+    done = write(machine_of(guest(**OTHERS)), "extra_free_kbytes=16000")
+    moved = [
+        (
+            now.marks.min_pages - then.marks.min_pages,
+            now.marks.low_pages - then.marks.low_pages,
+            now.marks.high_pages - then.marks.high_pages,
+        )
+        for then, now in zip(done.before, done.after, strict=True)
+    ]
+    assert moved == [(0, 16, 16), (0, 3405, 3405), (0, 577, 577), (0, 0, 0), (0, 0, 0)]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -24,6 +24,7 @@ INT_MAX = 2**31 - 1
         pytest.param("5000\nx", (5000,), None, id="line after"),
         pytest.param("2147483647", (INT_MAX,), None, id="the largest"),
         pytest.param("-2147483648", (-INT_MAX - 1,), None, id="the smallest"),
+        pytest.param("-5", (-5,), None, id="two characters"),
         pytest.param("-0", (0,), None, id="minus nothing"),
         pytest.param("-0x10", (-16,), None, id="negative hexadecimal"),
         pytest.param("00000000000000000012", (10,), None, id="20 characters, octal"),

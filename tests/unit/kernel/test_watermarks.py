@@ -136,6 +136,21 @@ def test_a_vendors_extra_lifts_low_and_high_alone() -> None:
     assert differences == [(0, 250, 250), (0, 750, 750)]
 
 
+def test_a_vendors_extra_on_top_of_the_scale_factors_gap() -> None:
+    """1000 pages of min and of extra, shared 600 to 400 by managed pages; the gap is a quarter of min, 150 and 100."""
+    zones = [zone("DMA32", 60_000, present=90_000), zone("Normal", 40_000, present=40_000)]
+    assert marks(zones, 4000, "5.4.0", extra=4000) == [(600, 1350, 1500, None), (400, 900, 1000, None)]
+    assert (
+        marks(zones, 4000, "5.4.0", extra=0)
+        == marks(zones, 4000, "5.4.0")
+        == [
+            (600, 750, 900, None),
+            (400, 500, 600, None),
+        ]
+    )
+    assert marks([zone("Normal", 1 << 20)], 4, "5.4.0", scale=0, page=1024) == [(4, 5, 6, None)], "no extra page"
+
+
 def test_no_lowmem_at_all_divides_by_nothing() -> None:
     assert marks([zone("HighMem", 50000)], 4000, "6.1.0")[0][0] == 48
     assert marks([], 4000, "6.1.0") == []
