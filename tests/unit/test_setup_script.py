@@ -25,7 +25,7 @@ case "$1 ${2:-}" in
         cat
         [ ! -e "$SANDBOX/pip-is-slow" ] || sleep 0.5
         [ ! -e "$SANDBOX/pip-fails" ] || { echo 'WARNING: noise'; echo 'ERROR: no such package'; exit 1; }
-        case "$*" in *ahocorasick*) [ ! -e "$SANDBOX/no-wheel" ] || exit 1; exit 0 ;; esac
+        case "$*" in *stringzilla*) [ ! -e "$SANDBOX/no-wheel" ] || exit 1; exit 0 ;; esac
         case "$*" in *systemd*) [ ! -e "$SANDBOX/systemd-fails" ] || exit 1 ;; esac
         cp "$SANDBOX/command" .venv/bin/pagewarden
         ;;
@@ -251,7 +251,7 @@ def test_a_search_package_without_a_wheel_is_left_out(sandbox: Sandbox) -> None:
     sandbox.flag("no-wheel")
     status, stdout, stderr = sandbox.run()
     assert (status, stdout) == (0, "<>")
-    assert "no wheel of ahocorasick-rs" in stderr
+    assert "no wheel of stringzilla" in stderr
     assert sandbox.run() == (0, "<>", "")
 
 
