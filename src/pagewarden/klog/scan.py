@@ -176,6 +176,13 @@ class LogScanner:
             if line is None:
                 return
 
+    @property
+    def line_count(self) -> int:
+        """How many lines the log has, once it has been gone through; a last one may lack its newline."""
+        left = self._count(self._data, b"\n", self._at, self._end)
+        unfinished = self._at < self._end and not self._data.endswith(b"\n", self._at, self._end)
+        return self._number - 1 + left + unfinished
+
     def _seek(self) -> bool:
         """Go to a line a little before the next hit; False at the end of the log."""
         while True:

@@ -10,7 +10,7 @@ import io
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from pagewarden.errors import PermissionDenied, ReadError
@@ -29,15 +29,15 @@ ReadInto = Callable[[memoryview], int]
 Damage = tuple[type[Exception], ...]
 
 
-def read_reports(path: str, *, progress: Progress | None = None) -> Iterator[Report]:
-    """Give the reports in a log, in the order of their first lines.
+def read_reports(path: str, *, progress: Progress | None = None) -> Generator[Report, None, int]:
+    """Give the reports in a log, in the order of their first lines; return how many lines it has.
 
     :param path: a file, plain or compressed by gzip, xz, bzip2 or zstd, or "-" for standard input.
     :param progress: called now and then with the bytes read and the size of the file (None for a pipe).
     :raises ReadError: if it cannot be read, or is damaged; the reports before the damage have been given.
     """
     with open_log(path, progress=progress) as read_into:
-        yield from _reports_in(LogScanner(read_into))
+        return (yield from _reports_in(LogScanner(read_into)))
 
 
 def read_lines(path: str) -> Iterator[LogLine]:
@@ -52,12 +52,12 @@ def read_lines(path: str) -> Iterator[LogLine]:
     yield from reader.finish()
 
 
-def reports_in(data: bytes) -> Iterator[Report]:
-    """Give the reports in a log that is in memory already."""
-    yield from _reports_in(LogScanner(io.BytesIO(data).readinto))
+def reports_in(data: bytes) -> Generator[Report, None, int]:
+    """Give the reports in a log that is in memory already; return how many lines it has."""
+    return (yield from _reports_in(LogScanner(io.BytesIO(data).readinto)))
 
 
-def _reports_in(scanner: LogScanner) -> Iterator[Report]:
+def _reports_in(scanner: LogScanner) -> Generator[Report, None, int]:
     grouper, reader = Grouper(), PrefixReader()
     expected = silent = 0
     for number, raw in scanner.lines():
@@ -72,6 +72,7 @@ def _reports_in(scanner: LogScanner) -> Iterator[Report]:
     for line in reader.finish():
         yield from grouper.feed(line)
     yield from grouper.finish()
+    return scanner.line_count
 
 
 @contextlib.contextmanager

@@ -314,14 +314,28 @@ class Report:
 class ReportGroup:
     """Repeats of one report: same kind, order, mask and caller.
 
+    :ivar key: what they have in common.
     :ivar example: the most complete of them, the earliest among equals.
     :ivar count: reports in the log; `suppressed_count` those the kernel says it held back, None where it says nothing.
     :ivar line_numbers: where they begin, the first thousand of them.
     """
 
+    key: tuple[object, ...]
     example: Report
     count: int
     first_timestamp: str | None
     last_timestamp: str | None
     line_numbers: tuple[int, ...]
     suppressed_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """How much of a log was read.
+
+    :ivar name: a path, "-" for standard input, "journal".
+    :ivar lines: lines or entries; None where it could not be read to its end.
+    """
+
+    name: str
+    lines: int | None

@@ -9,8 +9,10 @@ from rich.text import Text
 
 from pagewarden.advise.types import Advice, Recommendation
 from pagewarden.apply.policy import Policy, Verdict
+from pagewarden.diagnose.log_evidence import LogEvidence
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.report.simulation import render_effect
+from pagewarden.report.words import log_name
 
 _STYLE = {
     Severity.INFO: "dim",
@@ -20,9 +22,10 @@ _STYLE = {
 }
 
 
-def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[RenderableType]:
+def render_advice(advice: Advice, logs: LogEvidence | None = None, *, steps: bool = False) -> Iterator[RenderableType]:
     """Lay out the advice: what to change first, then what was found, then that nothing was where nothing was.
 
+    :param logs: what the logs said, where any were read.
     :param steps: with the arithmetic of each recommendation.
     """
     name = advice.host or "this machine"
@@ -38,6 +41,7 @@ def render_advice(advice: Advice, *, steps: bool = False) -> Iterator[Renderable
     else:
         yield Text(f"No change is recommended for {name} (Linux {advice.kernel}).", style="bold")
     yield from _unseen(advice)
+    yield from _logs_read(logs)
     for key, why in advice.not_judged:
         yield Padding(Text(f"not judged: {key} ({why})", style="yellow"), (0, 0, 0, 2))
     severities = {finding.cause: finding.severity for finding in advice.findings}
@@ -81,6 +85,24 @@ def _unseen(advice: Advice) -> Iterator[RenderableType]:
     if advice.unseen and not advice.recommendations:
         what = ", nor at ".join(_LOOK[name] for name in advice.unseen)
         yield Padding(Text(f"Not looked at {what}.", style="dim"), (0, 0, 0, 2))
+
+
+def _logs_read(logs: LogEvidence | None) -> Iterator[RenderableType]:
+    """Say what was read where no report was in it; a log without a line is something else, and told apart."""
+    if logs is None:
+        return
+    some = [log for log in logs.read if log.lines]
+    none = [log_name(log.name) for log in logs.read if not log.lines]
+    if some and not logs.failures and not logs.rejected:
+        lines, names = sum(log.lines or 0 for log in some), _few([log_name(log.name) for log in some])
+        text = f"Read {lines} line{'s' if lines > 1 else ''} of {names}: no report of memory in them."
+        yield Padding(Text(text, style="dim"), (0, 0, 0, 2))
+    if none:
+        yield Padding(Text(f"No line was read in {_few(none)}: empty.", style="yellow"), (0, 0, 0, 2))
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _recommendation(

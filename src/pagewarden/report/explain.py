@@ -11,8 +11,8 @@ from rich.text import Text
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.kernel.allocation import Check, Verdict
-from pagewarden.klog.types import ReportGroup, ReportKind
-from pagewarden.report.words import plain_table
+from pagewarden.klog.types import LogRead, ReportGroup, ReportKind
+from pagewarden.report.words import lines_read, log_name, plain_table
 
 _KIND = {
     ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
@@ -40,14 +40,26 @@ _VERDICT = {
     Verdict.UNKNOWN: "cannot be told",
 }
 MAX_RAW_LINES = 12
+MAX_LOGS = 30
 
 
-def render_summary(rows: Sequence[tuple[str, ReportGroup, Diagnosis]]) -> Iterator[RenderableType]:
-    """One line for each kind of report found, most frequent first; only where there is more than one."""
+Rows = Sequence[tuple[str, ReportGroup, Diagnosis]]
+
+
+def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableType]:
+    """What was read, and one line for each kind of report in it, most frequent first; nothing for a single report."""
     total = sum(group.count for _, group, _ in rows)
+    if total == 0:
+        yield "No memory reports found."
+        yield from _each_log(rows, logs)
+        return
+    if total > 1 or len(logs) > 1:
+        yield Text(_counts([group for _, group, _ in rows]), style="bold")
+    if len(logs) > 1:
+        yield from _each_log(rows, logs)
+        yield ""
     if total < 2:
         return
-    yield Text(f"{total} reports, {len(rows)} different", style="bold")
     counts: Counter[tuple[str, str, str]] = Counter()
     for _, group, diagnosis in rows:
         counts[_KIND[diagnosis.report.kind], _request(diagnosis), diagnosis.judgement.cause.value] += group.count
@@ -63,6 +75,25 @@ def render_summary(rows: Sequence[tuple[str, ReportGroup, Diagnosis]]) -> Iterat
     if held_back:
         yield f"The kernel held back {held_back} more messages: the reports in a log are fewer than the failures."
     yield ""
+
+
+def _counts(groups: Sequence[ReportGroup]) -> str:
+    total = sum(group.count for group in groups)
+    if total == 0:
+        return "no report"
+    if total == 1:
+        return "1 report"
+    kinds = len({group.key for group in groups})
+    return f"{total} reports" + (f", {kinds} different" if kinds > 1 else ", all of one kind")
+
+
+def _each_log(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableType]:
+    for log in logs[:MAX_LOGS]:
+        found = _counts([group for name, group, _ in rows if name == log.name])
+        what = lines_read(log) if log.lines == 0 else f"{found}; {lines_read(log)}"
+        yield Padding(Text(f"{log_name(log.name)}: {what}", style="dim"), (0, 0, 0, 2))
+    if len(logs) > MAX_LOGS:
+        yield Padding(Text(f"and {len(logs) - MAX_LOGS} more logs", style="dim"), (0, 0, 0, 2))
 
 
 def _request(diagnosis: Diagnosis) -> str:

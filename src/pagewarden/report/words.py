@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pagewarden.kernel.machine import Machine
+from pagewarden.klog.types import LogRead
 from pagewarden.units import human_bytes, human_count
 
 
@@ -43,6 +44,18 @@ def heading(text: str) -> Text:
 def count_text(count: int) -> str:
     """A count that fits a narrow column: 12k rather than 12345."""
     return human_count(count)
+
+
+def log_name(name: str) -> str:
+    """A log's name for people: "-" is standard input."""
+    return "standard input" if name == "-" else printable(name)
+
+
+def lines_read(log: LogRead) -> str:
+    """How much of a log was read: nothing at all is something else than nothing found."""
+    if log.lines is None:
+        return "not read, or not to the end"
+    return f"{log.lines} line{'s' if log.lines != 1 else ''} read" if log.lines else "empty: no line was read"
 
 
 def printable(text: str) -> str:

@@ -95,13 +95,45 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n\n", bytes(range(256)) * 40, b"\0" * 5000, b"page allocation", b"\xff" * 9]
+    ("content", "read"),
+    [
+        (b"", "empty: no line was read"),
+        (b"\n\n", "no report; 2 lines read"),
+        (bytes(range(256)) * 40, "no report; 41 lines read"),
+        (b"\0" * 5000, "no report; 1 line read"),
+        (b"page allocation", "no report; 1 line read"),
+        (b"a line\n" * 1_000_000 + b"one more", "no report; 1000001 lines read"),
+    ],
 )
-def test_nothing_in_it(capsys: Capture, tmp_path: Path, content: bytes) -> None:
+def test_nothing_in_it(capsys: Capture, tmp_path: Path, content: bytes, read: str) -> None:
     log = tmp_path / "log"
     log.write_bytes(content)
     assert documents(capsys, log) == []
-    assert explain(capsys, log) == (0, "No memory reports found.\n", "")
+    status, out, err = explain(capsys, log)
+    assert (status, out.split(), err) == (0, f"No memory reports found. {log}: {read}".split(), "")
+
+
+def test_nothing_on_standard_input() -> None:
+    given = subprocess.run([*PROGRAM, "-"], input=b"", capture_output=True, check=True)
+    assert given.stdout == b"No memory reports found.\n  standard input: empty: no line was read\n"
+
+
+def test_counts_of_several_files(capsys: Capture, tmp_path: Path) -> None:
+    twice, quiet = tmp_path / "twice", tmp_path / "quiet"
+    twice.write_bytes(FAILURE.read_bytes() * 2)
+    quiet.write_bytes(b"a line\n")
+    lines, more = (log.read_bytes().count(b"\n") for log in (FAILURE, OOM))
+    for options in ([], ["--all"]):
+        # One that is named twice is read once.
+        status, out, err = explain(capsys, *options, FAILURE, twice, quiet, OOM, FAILURE)
+        assert (status, err) == (0, "")
+        assert "".join(out.partition("\n\n")[0].split()) == "".join(
+            f"""4 reports, 2 different
+            {FAILURE}: 1 report; {lines} lines read
+            {twice}: 2 reports, all of one kind; {2 * lines} lines read
+            {quiet}: no report; 1 line read
+            {OOM}: 1 report; {more} lines read""".split()
+        )
 
 
 def test_one_missing_file_takes_nothing_from_the_others(capsys: Capture, tmp_path: Path) -> None:
@@ -111,7 +143,8 @@ def test_one_missing_file_takes_nothing_from_the_others(capsys: Capture, tmp_pat
     assert err.count("\n") == 1
     status, out, err = explain(capsys, FAILURE, tmp_path / "none.log")
     assert (status, err.count("\n")) == (2, 1)
-    assert out.startswith("1. page allocation failure")
+    assert out.startswith("1 report\n")
+    assert "none.log: no report; not read, or not to the end" in " ".join(out.split())
 
 
 # Compressed logs, by their first bytes
@@ -134,7 +167,8 @@ def test_zstd_is_read_or_said_to_need_a_package(capsys: Capture, tmp_path: Path)
     log = tmp_path / "kern.log.zst"
     log.write_bytes(ZSTD_FRAME)
     if importlib.util.find_spec("zstandard") or importlib.util.find_spec("compression"):
-        assert explain(capsys, log) == (0, "No memory reports found.\n", "")
+        status, out, err = explain(capsys, log)
+        assert (status, "no report; 1 line read" in " ".join(out.split()), err) == (0, True, "")
     else:
         status, line = refused(capsys, log)
         assert status == 2
@@ -183,7 +217,7 @@ def test_repeats_are_grouped_unless_all_are_asked_for(capsys: Capture, tmp_path:
     assert out.startswith("5 reports, 2 different\n")
     assert "4 times, " in " ".join(out.split())  # a long path wraps the line
     _, out, _ = explain(capsys, "--all", log)
-    assert out.startswith("5 reports, 5 different\n")
+    assert out.startswith("5 reports, 2 different\n")
     assert "\n5. page allocation failure" in out
 
 
