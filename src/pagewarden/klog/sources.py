@@ -16,11 +16,12 @@ from typing import Any, Protocol
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
 from pagewarden.klog.prefix import PrefixReader
-from pagewarden.klog.scan import BLOCK_BYTES, LogScanner
+from pagewarden.klog.scan import LogScanner
 from pagewarden.klog.types import LogLine, Report
 
 # Lines that belong to no report before a large log is searched again instead of read.
 QUIET_LINES = 60
+BUFFERED_BYTES = 64 * 1024
 STANDARD_INPUT = "-"
 _STDIN = (0, "r", False)
 
@@ -89,7 +90,7 @@ def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInt
             size = raw.seek(0, io.SEEK_END) if raw.seekable() else None
             if size is not None:
                 raw.seek(0)
-            packed: io.BufferedReader[Any] = stack.enter_context(io.BufferedReader(raw, BLOCK_BYTES))
+            packed: io.BufferedReader[Any] = stack.enter_context(io.BufferedReader(raw, BUFFERED_BYTES))
             stream, damage = _decompressed(packed, path)
         except OSError as error:
             raise _failure(path, error) from error
@@ -149,6 +150,22 @@ class _Reading:
             return 0
 
 
+class _Plain:
+    """The file itself: what was looked at already, then block after block past the buffer, which would copy each."""
+
+    def __init__(self, stream: "io.BufferedReader[Any]") -> None:
+        self._looked_at = stream.peek()
+        self._raw = stream.raw
+        self.close = stream.close
+
+    def readinto1(self, buffer: memoryview, /) -> int:
+        if not self._looked_at:
+            return self._raw.readinto(buffer) or 0
+        part, self._looked_at = self._looked_at[: len(buffer)], self._looked_at[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
 def _decompressed(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:
     """The file itself or its decompressed contents, by its first bytes: names of rotated logs say little."""
     magic = stream.peek(6)[:6]
@@ -160,7 +177,7 @@ def _decompressed(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream,
         return bz2.BZ2File(stream), (OSError, EOFError)
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd_stream(stream, path)
-    return stream, (OSError,)
+    return _Plain(stream), (OSError,)
 
 
 def _zstd_stream(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:
