@@ -1,7 +1,10 @@
 """One report, explained: cause, harm and remedies, and a paragraph an administrator can forward."""
 
-from pagewarden.diagnose.callers import Caller, Work, identify_caller
+from collections.abc import Iterator
+
+from pagewarden.diagnose.callers import Caller, Work, identify_caller, plain_function
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Judgement
+from pagewarden.diagnose.holders import holder_sentences, holders_of, huge_page_sentences
 from pagewarden.diagnose.judge import judge
 from pagewarden.diagnose.known_fixes import known_fixes
 from pagewarden.diagnose.min_free import (
@@ -11,7 +14,7 @@ from pagewarden.diagnose.min_free import (
     printed_zones,
     smallest_passing,
 )
-from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, harm_of, remedies_for
+from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
@@ -33,6 +36,7 @@ _WORK = {
     Work.MODULE_LOAD: "loading a module",
 }
 
+_NOTHING_LEFT = frozenset({Cause.RECOVERED, Cause.MEMORY_EXHAUSTED, Cause.RECLAIM_TOO_SLOW})
 _NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW, Cause.RESERVED_FOR_OTHERS})
 
 
@@ -69,6 +73,7 @@ def _sentences(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
         found.append("This is inferred: the report does not print all that decides.")
     found += _uncertainty(replayed)
     found += _setting(case.setting, case.passed, judgement, replayed)
+    found += _held(report, judgement)
     found += _related(report)
     found += _consequence(case, judgement, harm)
     return [sentence for sentence in found if sentence]
@@ -79,7 +84,7 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
         return "This looks like a memory report, but its format is not known here."
     if report.kind is ReportKind.MEMORY_DUMP:
         return ""
-    who = caller.frame.function if caller.frame else None
+    who = plain_function(caller.frame.function) if caller.frame else None
     module = f" [{caller.frame.module}]" if caller.frame and caller.frame.module else ""
     doing = _WORK.get(caller.work)
     if doing and caller.driver and not module:
@@ -92,7 +97,8 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
 
 
 def _size(report: Report, replayed: Replay) -> str:
-    if report.request_bytes is not None:
+    # Beside an order, the bytes of a vmalloc report are those that it got before it failed.
+    if report.request_bytes is not None and not falls_back(report):
         return human_bytes(report.request_bytes)
     if report.order is None or report.order < 0:
         return "memory (the order is not printed)"
@@ -122,8 +128,10 @@ def _uncertainty(replayed: Replay) -> list[str]:
 def _setting(
     setting: MinFreeAtReport | None, passed: WouldHavePassed | None, judgement: Judgement, replayed: Replay
 ) -> list[str]:
-    if setting is None:
+    if setting is None or judgement.cause is Cause.ADDRESS_SPACE:
         return []
+    if setting.value_kb == 0:
+        return ["All marks were 0: the kernel had not set them up yet."]
     found = []
     per_zone = len(setting.zones)
     slack = per_zone * setting.page_size // 1024
@@ -142,6 +150,14 @@ def _setting(
     elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED:
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
+
+
+def _held(report: Report, judgement: Judgement) -> Iterator[str]:
+    if report.kind is ReportKind.OOM:
+        held = holders_of(report)
+        if judgement.cause in _NOTHING_LEFT:
+            yield from holder_sentences(held)
+        yield from huge_page_sentences(held)
 
 
 X86_PAGEBLOCK_PAGES = 512
@@ -181,6 +197,8 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
         return ["The other side asks for the connection again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.HUGE_PAGE:
         return ["Small pages are used instead; nothing is lost but speed."]
+    if falls_back(report):
+        return ["The kernel then takes small pages for this mapping; nothing is lost but speed."]
     order, flags = report.order, case.replay.flags
     waited = flags is not None and flags.can_direct_reclaim
     if report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and waited and order is not None and order > COSTLY_ORDER:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from pagewarden.diagnose.callers import Caller, Work
+from pagewarden.diagnose.callers import Caller, Work, plain_function
 from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
+from pagewarden.diagnose.holders import holder_remedies, holders_of
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
@@ -12,10 +13,28 @@ from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import Report, ReportKind
 
 MIN_FREE = "vm.min_free_kbytes"
+_ARCH_64_BIT = {"i386": False, "arm": False, "ppc": False} | dict.fromkeys(
+    ("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True
+)
 COSTLY_ORDER = 3
 """Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
 
 _NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
+
+
+def is_64_bit(report: Report) -> bool | None:
+    """Whether the kernel was one of 64 bits; None where the report does not tell."""
+    zones = {zone.zone for zone in report.zones}
+    by_zones = False if "HighMem" in zones else True if "DMA32" in zones else None
+    return _ARCH_64_BIT.get(report.arch or "", by_zones)
+
+
+def falls_back(report: Report) -> bool:
+    """A mapping of huge pages failed, for which the kernel then takes small ones.
+
+    Kernel: mm/vmalloc.c:__vmalloc_node_range() since 5.13.
+    """
+    return report.kind is ReportKind.VMALLOC_FAILURE and not report.address_space and bool(report.order)
 
 
 def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
@@ -26,7 +45,7 @@ def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
         return Harm.NONE
     if report.kind in (ReportKind.ALLOCATION_STALL, ReportKind.DEADLOCK_WARNING):
         return Harm.DEGRADED
-    if caller.work in _NETWORK or caller.work is Work.HUGE_PAGE:
+    if caller.work in _NETWORK or caller.work is Work.HUGE_PAGE or falls_back(report):
         return Harm.DEGRADED  # a packet is dropped and sent again; a small page is used instead
     return Harm.FAILED
 
@@ -101,7 +120,8 @@ def _atomic(case: Case) -> list[Remedy]:
 def _fragmented(case: Case) -> list[Remedy]:
     found = []
     order = case.report.order
-    if order is not None and order > COSTLY_ORDER and case.caller.frame is not None:
+    named = order is not None and case.caller.frame is not None and not falls_back(case.report)
+    if named and order is not None and order > COSTLY_ORDER:
         who = _who(case.caller)
         found.append(
             Remedy(
@@ -139,7 +159,7 @@ def _who(caller: Caller) -> str:
     if caller.frame is None:
         return "the caller"
     module = caller.frame.module or caller.driver
-    return caller.frame.function + (f" [{module}]" if module else "")
+    return plain_function(caller.frame.function) + (f" [{module}]" if module else "")
 
 
 def _lowmem_reserve(case: Case) -> list[Remedy]:
@@ -160,21 +180,19 @@ def _zone_restricted(case: Case) -> list[Remedy]:
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
         return [Remedy("no setting can help", None, None, why)]
-    return [
+    found = [
         Remedy(
             f"keep others out of zone {zone}",
             "vm.lowmem_reserve_ratio",
             None,
             f"a smaller ratio for zone {zone} keeps more of it for requests like this one, which can use no higher "
             "zone",
-        ),
-        Remedy(
-            "ask whether the restriction is needed",
-            "action:kernel-upgrade",
-            None,
-            f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not",
-        ),
+        )
     ]
+    if case.caller.driver is not None:
+        why = f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not"
+        found.append(Remedy("ask whether the restriction is needed", "action:kernel-upgrade", None, why))
+    return found
 
 
 def _node_restricted(case: Case) -> list[Remedy]:
@@ -206,8 +224,23 @@ def _exhausted(case: Case) -> list[Remedy]:
         Remedy(
             "use less memory, or add some", "action:reduce-load", None, "nothing worth mentioning was left to reclaim"
         ),
+        *_holders(case),
         Remedy(f"do not raise {MIN_FREE}", None, None, "it would take more of what is already too little"),
     ]
+
+
+def _holders(case: Case) -> list[Remedy]:
+    return holder_remedies(holders_of(case.report)) if case.report.kind is ReportKind.OOM else []
+
+
+def _recovered(case: Case) -> list[Remedy]:
+    if case.report.kind is not ReportKind.OOM:
+        return []
+    found = _holders(case)
+    if not found:
+        why = "no task, cache or pool in the report holds a large share of memory"
+        found = [Remedy("look at what ran at that time", "action:reduce-load", None, why)]
+    return [*found, Remedy(f"{MIN_FREE} is not the cure", None, None, "a kill comes when reclaim finds nothing more")]
 
 
 def _slow(case: Case) -> list[Remedy]:
@@ -237,9 +270,12 @@ def _memcg(case: Case) -> list[Remedy]:
 
 
 def _address_space(case: Case) -> list[Remedy]:
-    why = (
-        "the area for kernel mappings is full: vmalloc= on the kernel command line enlarges it, a 64-bit kernel ends it"
-    )
+    holders = "/proc/vmallocinfo names who fills it"
+    if is_64_bit(case.report):
+        why = f"on a 64-bit kernel only a leak, or a small range of its own (for modules and code), fills up; {holders}"
+        return [Remedy("look for what leaks mappings", "action:kernel-upgrade", None, why)]
+    bits = " (on 32-bit kernels)" if is_64_bit(case.report) is None else ""
+    why = f"vmalloc= on the kernel command line enlarges the area for kernel mappings{bits}; {holders}"
     return [Remedy("enlarge the vmalloc area", "action:kernel-upgrade", None, why)]
 
 
@@ -259,6 +295,6 @@ _BY_CAUSE = {
     Cause.REQUEST_TOO_LARGE: _too_large,
     Cause.MEMCG_LIMIT: _memcg,
     Cause.ADDRESS_SPACE: _address_space,
-    Cause.RECOVERED: _nothing,
+    Cause.RECOVERED: _recovered,
     Cause.INCOMPLETE: _nothing,
 }

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pagewarden.advise.types import Advice, Recommendation
@@ -12,7 +11,7 @@ from pagewarden.apply.policy import Policy, Verdict
 from pagewarden.diagnose.log_evidence import LogEvidence
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.report.simulation import render_effect
-from pagewarden.report.words import log_name
+from pagewarden.report.words import hanging, log_name
 
 _STYLE = {
     Severity.INFO: "dim",
@@ -116,9 +115,9 @@ def _recommendation(
     parts += [_evidence(entry) for entry in recommendation.evidence]
     if steps and recommendation.steps:
         parts += ["", Text("The arithmetic:")]
-        parts += [_hanging(f"{index}.", Text(step)) for index, step in enumerate(recommendation.steps, 1)]
-    parts += ["", _hanging("Wrong if:", Text(recommendation.against))]
-    parts += [_hanging("Worse:   ", Text(recommendation.worse))] if recommendation.worse else []
+        parts += [hanging(f"{index}.", Text(step)) for index, step in enumerate(recommendation.steps, 1)]
+    parts += ["", hanging("Wrong if:", Text(recommendation.against))]
+    parts += [hanging("Worse:   ", Text(recommendation.worse))] if recommendation.worse else []
     parts += [Text(f"Risk {recommendation.risk}, confidence {recommendation.confidence}."), ""]
     if recommendation.effect is not None:
         parts += [*render_effect(recommendation.effect.simulation, recommendation.effect.projection), ""]
@@ -134,20 +133,11 @@ def _commands(recommendation: Recommendation) -> list[RenderableType]:
         ("More:", recommendation.reference),
         ("Name:", recommendation.identifier),
     ]
-    return [_hanging(f"{label:5}", Text(text)) for label, text in rows if text]
+    return [hanging(f"{label:5}", Text(text)) for label, text in rows if text]
 
 
 def _evidence(entry: Evidence) -> RenderableType:
-    return _hanging("-", Text(f"{entry.what}: {entry.value}  ({entry.source})"), style="dim")
-
-
-def _hanging(label: str, text: Text, style: str = "") -> RenderableType:
-    """A label, and beside it a text that may take several lines."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True, style=style)
-    grid.add_column(style=style)
-    grid.add_row(label, text)
-    return grid
+    return hanging("-", Text(f"{entry.what}: {entry.value}  ({entry.source})"), style="dim")
 
 
 def _finding(finding: Finding) -> RenderableType:

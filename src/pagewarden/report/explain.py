@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
-from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.diagnose.replay import ZoneReplay, is_empty
 from pagewarden.kernel.allocation import Check, Verdict
 from pagewarden.klog.types import LogRead, ReportGroup, ReportKind
-from pagewarden.report.words import lines_read, log_name, plain_table
+from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table
 
 _KIND = {
     ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
@@ -63,13 +63,15 @@ def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableTy
     counts: Counter[tuple[str, str, str]] = Counter()
     for _, group, diagnosis in rows:
         counts[_KIND[diagnosis.report.kind], _request(diagnosis), diagnosis.judgement.cause.value] += group.count
-    table = plain_table("times", "what", "request", "cause")
+    # What and the request share a column: rich narrows columns without regard for words that must stay whole.
+    table = plain_table("times", "what", "cause")
     for column in table.columns[1:]:
         column.justify = "left"
+    table.columns[2].no_wrap = True
     for (kind, request, cause), count in counts.most_common(20):
-        table.add_row(str(count), kind, request, cause)
+        table.add_row(str(count), Flowing(Text(", ".join(part for part in (kind, request) if part))), cause)
     if len(counts) > 20:
-        table.add_row("", f"and {len(counts) - 20} more", "", "")
+        table.add_row("", f"and {len(counts) - 20} more", "")
     yield table
     held_back = sum(group.suppressed_count or 0 for _, group, _ in rows)
     if held_back:
@@ -111,7 +113,7 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     title.append(f"  {cause}", style="bold yellow")
     title.append(f"  {harm}", style=style)
     yield title
-    yield Padding(Text(_where(file, group, diagnosis), style="dim"), (0, 0, 0, 3))
+    yield Padding(Flowing(Text(_where(file, group, diagnosis), style="dim")), (0, 0, 0, 3))
     yield Padding(Text(diagnosis.explanation), (1, 0, 0, 3))
     if report.raw:
         lines = report.raw.splitlines()
@@ -124,9 +126,9 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
         yield Padding(Text("What to do", style="bold"), (1, 0, 0, 3))
     for remedy in diagnosis.remedies:
         setting = f" ({remedy.key}={remedy.value})" if remedy.key and remedy.value else ""
-        yield Padding(Text(f"- {remedy.action}{setting}: {remedy.why}"), (0, 0, 0, 3))
+        yield Padding(hanging("-", Text(f"{remedy.action}{setting}: {remedy.why}")), (0, 0, 0, 3))
     for note in report.notes:
-        yield Padding(Text(f"Note: {note}", style="dim"), (0, 0, 0, 3))
+        yield Padding(hanging("Note:", Text(note), "dim"), (0, 0, 0, 3))
     yield ""
 
 
@@ -155,6 +157,8 @@ def _zones(zones: Sequence[ZoneReplay]) -> Table:
 
 
 def _verdict(zone: ZoneReplay, check: Check | None) -> Text:
+    if is_empty(zone.dump):
+        return Text("empty", style="dim")
     text = Text(_VERDICT[zone.verdict], style="green" if zone.verdict is Verdict.WOULD_PASS else "")
     if check is not None:
         text.append(

@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -317,3 +318,39 @@ def test_made_reports_of_every_format(capsys: Capture, tmp_path: Path, era: Era)
         assert isinstance(zones, list)
         assert [(zone["node"], zone["zone"]) for zone in zones] == [zone[:2] for zone in era.zones]
         assert document["cause"] != "incomplete" or era.version < (2, 6, 18), document["explanation"]
+
+
+# The text on narrow terminals
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_names_of_a_mask_stay_whole(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    names = [
+        "GFP_HIGHUSER_MOVABLE",
+        *("__GFP_NOWARN", "__GFP_RETRY_MAYFAIL", "__GFP_NOMEMALLOC", "__GFP_HARDWALL", "__GFP_THISNODE"),
+        *("__GFP_ACCOUNT", "__GFP_ZERO", "__GFP_COMP", "__GFP_WRITE"),
+    ]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.chdir(tmp_path)
+    lines = [f"a: page allocation failure: order:{order}, mode:0x0({'|'.join(names)})" for order in (2, 3, 3)]
+    Path("log").write_text("\n".join(lines) + "\n")
+    _, out, _ = explain(capsys, "log")
+    assert max(map(len, out.splitlines())) <= columns
+    # Twice in the table, twice with the report, and never cut.
+    assert [len(re.findall(rf"(?<!\w){name}(?!\w)", out)) for name in names] == [4] * len(names)
+
+
+def test_what_to_do_hangs_when_it_wraps(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = explain(capsys, OOM)
+    items = out.partition("What to do\n")[2].rstrip().splitlines()
+    assert len([line for line in items if line.startswith("   - ")]) >= 2
+    assert {line[:5] for line in items} == {"   - ", "     "}
+
+
+def test_zones_without_memory_are_empty(capsys: Capture) -> None:
+    _, out, _ = explain(capsys, LOGS / "oom-2.6.11.log")
+    assert [line.split() for line in out.splitlines() if "empty" in line] == [["Normal", "empty"], ["HighMem", "empty"]]
+    assert "not allowed" not in out
