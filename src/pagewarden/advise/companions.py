@@ -13,7 +13,6 @@ from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.callers import Work
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import min_free_of
-from pagewarden.diagnose.remedies import is_64_bit
 from pagewarden.diagnose.types import Cause, Evidence
 from pagewarden.kernel.machine import Machine
 from pagewarden.procfs.types import Snapshot
@@ -311,7 +310,7 @@ def _group_limits(failures: Sequence[Failure]) -> list[Recommendation]:
 def _addresses(failures: Sequence[Failure]) -> list[Recommendation]:
     if not failures:
         return []
-    wide = any(is_64_bit(failure.example.report) for failure in failures)
+    wide = any(failure.example.report.is_64_bit for failure in failures)
     return [
         recommend_action(
             "kernel-upgrade",

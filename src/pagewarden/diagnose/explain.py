@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pagewarden.diagnose.callers import Caller, Work, identify_caller, plain_function
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Judgement
-from pagewarden.diagnose.holders import holder_sentences, holders_of, huge_page_sentences
+from pagewarden.diagnose.holders import holder_sentences, holders_of, huge_page_sentences, task_sentences
 from pagewarden.diagnose.judge import judge
 from pagewarden.diagnose.known_fixes import known_fixes
 from pagewarden.diagnose.min_free import (
@@ -16,6 +16,7 @@ from pagewarden.diagnose.min_free import (
 )
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
+from pagewarden.diagnose.rights import within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
@@ -89,11 +90,12 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
     doing = _WORK.get(caller.work)
     if doing and caller.driver and not module:
         doing += f" ({caller.driver})"
+    named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
     subject = f"{who}{module}" if who else "The kernel"
     work = f", {doing}," if doing else ""
-    size = _size(report, replayed)
-    named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
-    return f"{subject}{work} asked for {size} {_manner(replayed.flags)}{named}."
+    if report.kind is ReportKind.OOM and report.gfp_mask == 0:
+        return f"{subject}{work} was told that memory had run out; what was asked for before is not printed{named}."
+    return f"{subject}{work} asked for {_size(report, replayed)} {_manner(report, replayed.flags)}{named}."
 
 
 def _size(report: Report, replayed: Replay) -> str:
@@ -108,9 +110,11 @@ def _size(report: Report, replayed: Replay) -> str:
     return f"{pages} contiguous pages (order {report.order}, {human_bytes(pages * replayed.page_size)})"
 
 
-def _manner(flags: GfpFlags | None) -> str:
+def _manner(report: Report, flags: GfpFlags | None) -> str:
     if flags is None:
         return "in a way that is not printed"
+    if within_reclaim(report):
+        return "from within reclaim"
     if flags.can_direct_reclaim:
         return "and could wait for reclaim"
     return "in a context that cannot wait" + (", with access to part of the reserve" if flags.high else "")
@@ -153,6 +157,8 @@ def _setting(
 
 
 def _held(report: Report, judgement: Judgement) -> Iterator[str]:
+    if report.kind is ReportKind.MEMCG_OOM:
+        yield from task_sentences(holders_of(report))
     if report.kind is ReportKind.OOM:
         held = holders_of(report)
         if judgement.cause in _NOTHING_LEFT:
@@ -190,13 +196,17 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     if harm is Harm.KILLED:
         return [_killed(report, judgement)]
     if judgement.cause is Cause.RECOVERED:
-        return ["By the time the report was written the shortage was over."]
+        return ["By the time the report was written the shortage was over; there is nothing to do unless it repeats."]
     if harm is Harm.DEGRADED and case.caller.work is Work.NETWORK_RECEIVE:
         return ["The driver drops the packet and tries again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.SOCKET_CLONE:
         return ["The other side asks for the connection again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.HUGE_PAGE:
         return ["Small pages are used instead; nothing is lost but speed."]
+    if report.kind is ReportKind.ALLOCATION_STALL and report.stall_ms is not None:
+        return [f"It had waited for {report.stall_ms / 1000:.1f} s by then, and went on waiting."]
+    if report.kind is ReportKind.DEADLOCK_WARNING:
+        return ["The file system tries again until it succeeds; what waits for it hangs meanwhile."]
     if falls_back(report):
         return ["The kernel then takes small pages for this mapping; nothing is lost but speed."]
     order, flags = report.order, case.replay.flags
@@ -210,6 +220,8 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
 
 def _killed(report: Report, judgement: Judgement) -> str:
     victim = report.victim
+    if report.panicked:
+        return "The kernel panicked instead of killing a process."
     if victim is None:
         return "Which process was killed is not in the log."
     name = f"{victim.comm} (process {victim.pid})" if victim.comm else f"Process {victim.pid}"

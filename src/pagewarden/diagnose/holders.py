@@ -83,11 +83,7 @@ def _named(comm: str | None, pid: int) -> str:
 def holder_sentences(held: Holders) -> Iterator[str]:
     """Say who held memory: the largest tasks, the kernel's own caches, shared memory, and whether swap was left."""
     where = f"Of {human_bytes(held.total_kb * 1024)}" if held.total_kb else "In the report"
-    parts = [
-        f"{name} had {human_bytes(kb * 1024)}"
-        for name, kb in held.tasks[:MAX_TASKS]
-        if kb * 10 >= held.tasks[0][1] and kb * 100 >= (held.total_kb or 0)
-    ]
+    parts = _largest_tasks(held)
     if held.is_large(held.anonymous_kb):
         parts.append(f"all tasks together had {human_bytes((held.anonymous_kb or 0) * 1024)} of their own")
     if held.slab_kb is not None:
@@ -98,6 +94,20 @@ def holder_sentences(held: Holders) -> Iterator[str]:
         yield f"{where}, {', '.join(parts)}."
     if held.swap_total_kb is not None and held.swap_free_kb is not None:
         yield _swap(held.swap_total_kb, held.swap_free_kb)
+
+
+def _largest_tasks(held: Holders) -> list[str]:
+    return [
+        f"{name} had {human_bytes(kb * 1024)}"
+        for name, kb in held.tasks[:MAX_TASKS]
+        if kb * 10 >= held.tasks[0][1] and kb * 100 >= (held.total_kb or 0)
+    ]
+
+
+def task_sentences(held: Holders) -> Iterator[str]:
+    """Name the largest tasks alone: all there is to say of a control group."""
+    if held.tasks:
+        yield f"Of its tasks, {', '.join(_largest_tasks(held))}."
 
 
 def huge_page_sentences(held: Holders) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.holders import memory_kb
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
-from pagewarden.diagnose.rights import has_discount, within_reclaim
+from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
@@ -49,7 +49,8 @@ def _by_kind(report: Report, replay: Replay) -> Judgement | None:
     if report.kind is ReportKind.MEMCG_OOM:
         group = report.memcg.limited if report.memcg else None
         named = f" {group}" if group else ""
-        return Judgement(Cause.MEMCG_LIMIT, False, (f"The memory limit of the control group{named} was reached.",))
+        text = f"The memory limit{_limit(report)} of the control group{named} was reached."
+        return Judgement(Cause.MEMCG_LIMIT, False, (text,))
     if _beyond_all_memory(report):
         size = "It" if report.request_bytes is None else human_bytes(report.request_bytes)
         text = f"{size} in one mapping is more than all memory of this machine, which the kernel refuses at once."
@@ -61,6 +62,13 @@ def _by_kind(report: Report, replay: Replay) -> Judgement | None:
     if report.kind is ReportKind.MEMORY_DUMP:
         return Judgement(Cause.INCOMPLETE, False, ("A memory dump without a request: its header is not in the log.",))
     return None
+
+
+def _limit(report: Report) -> str:
+    """The limit in words, where one of the counters is at it; a group's ancestor may be the one that is full."""
+    counters = report.memcg.counters if report.memcg else ()
+    full = [each for each in counters if each.name == "memory" and each.usage_kb * 100 >= each.limit_kb * 99]
+    return f" of {human_bytes(full[0].limit_kb * 1024)}" if full else ""
 
 
 def _beyond_all_memory(report: Report) -> bool:
@@ -137,10 +145,10 @@ def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
     if barred and report.constraint in _CONFINED:
         text = (
             f"The task was confined by its {_constraint(report)} to nodes of which the report shows {_names(barred)} "
-            f"only, and the mask allows zone {replay.flags.zone} and below."
+            f"only, and the mask allows zone {highest_zone(report, replay)} and below."
         )
         return Judgement(Cause.NODE_RESTRICTED, True, (text,))
-    text = f"The mask allows zone {replay.flags.zone} and below only, and this machine has no memory there."
+    text = f"The mask allows zone {highest_zone(report, replay)} and below only, and this machine has no memory there."
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
 
 
@@ -199,7 +207,7 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     without_block = [zone for zone in weighty if zone.verdict is Verdict.NO_BLOCK]
     if without_block and replay.order == 0:
         return Judgement(
-            Cause.MEMORY_EXHAUSTED, False, (f"{_names(without_block)}: not a single page was left to give.",)
+            Cause.MEMORY_EXHAUSTED, False, (f"{_names(without_block)}: not a single page was left in the free lists.",)
         )
     if without_block:
         return _no_block(replay, without_block)
@@ -279,7 +287,8 @@ def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:
     if by_node:
         text = f"{_names(by_node)} had room, but only nodes {report.nodemask} may be used."
         return Judgement(Cause.NODE_RESTRICTED, False, (text,))
-    text = f"The mask allows zone {replay.flags.zone} and below only, and these were short; {_names(barred)} had room."
+    highest = highest_zone(report, replay)
+    text = f"The mask allows zone {highest} and below only, and these were short; {_names(barred)} had room."
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
 
 

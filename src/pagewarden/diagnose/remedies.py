@@ -8,25 +8,15 @@ from pagewarden.diagnose.holders import holder_remedies, holders_of
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
-from pagewarden.diagnose.rights import has_discount, within_reclaim
+from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import Report, ReportKind
 
 MIN_FREE = "vm.min_free_kbytes"
-_ARCH_64_BIT = {"i386": False, "arm": False, "ppc": False} | dict.fromkeys(
-    ("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True
-)
 COSTLY_ORDER = 3
 """Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
 
 _NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
-
-
-def is_64_bit(report: Report) -> bool | None:
-    """Whether the kernel was one of 64 bits; None where the report does not tell."""
-    zones = {zone.zone for zone in report.zones}
-    by_zones = False if "HighMem" in zones else True if "DMA32" in zones else None
-    return _ARCH_64_BIT.get(report.arch or "", by_zones)
 
 
 def falls_back(report: Report) -> bool:
@@ -176,7 +166,7 @@ def _lowmem_reserve(case: Case) -> list[Remedy]:
 
 
 def _zone_restricted(case: Case) -> list[Remedy]:
-    zone = case.replay.flags.zone if case.replay.flags else None
+    zone = highest_zone(case.report, case.replay)
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
         return [Remedy("no setting can help", None, None, why)]
@@ -245,7 +235,8 @@ def _recovered(case: Case) -> list[Remedy]:
 
 def _slow(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
-        return []
+        why = "reclaim does without this page and goes on; what matters is whether tasks stall or are killed as well"
+        return [Remedy("nothing to set for this one", None, None, why)]
     modern = case.replay.version is None or case.replay.version.at_least(4, 6)
     if modern:
         why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"
@@ -271,10 +262,10 @@ def _memcg(case: Case) -> list[Remedy]:
 
 def _address_space(case: Case) -> list[Remedy]:
     holders = "/proc/vmallocinfo names who fills it"
-    if is_64_bit(case.report):
+    if case.report.is_64_bit:
         why = f"on a 64-bit kernel only a leak, or a small range of its own (for modules and code), fills up; {holders}"
         return [Remedy("look for what leaks mappings", "action:kernel-upgrade", None, why)]
-    bits = " (on 32-bit kernels)" if is_64_bit(case.report) is None else ""
+    bits = " (on 32-bit kernels)" if case.report.is_64_bit is None else ""
     why = f"vmalloc= on the kernel command line enlarges the area for kernel mappings{bits}; {holders}"
     return [Remedy("enlarge the vmalloc area", "action:kernel-upgrade", None, why)]
 

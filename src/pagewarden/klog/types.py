@@ -9,6 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+PANICKED = "the kernel panicked instead of killing a process"
+"""A note of reports."""
+
+_ARCH_64_BIT = {
+    **dict.fromkeys(("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True),
+    **dict.fromkeys(("i386", "arm", "ppc"), False),
+}
+
 
 class ReportKind(StrEnum):
     """What a report is about. The values are the contract of the JSON output."""
@@ -308,6 +316,19 @@ class Report:
     def victim(self) -> Victim | None:
         """The first process killed."""
         return self.victims[0] if self.victims else None
+
+    @property
+    def panicked(self) -> bool:
+        """The kernel panicked instead of killing a process."""
+        return PANICKED in self.notes
+
+    @property
+    def is_64_bit(self) -> bool | None:
+        """Whether the kernel was one of 64 bits; None where the report does not tell."""
+        if self.arch in _ARCH_64_BIT:
+            return _ARCH_64_BIT[self.arch]
+        zones = {zone.zone for zone in self.zones}
+        return False if "HighMem" in zones else True if "DMA32" in zones else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from rich.text import Text
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.replay import ZoneReplay, is_empty
 from pagewarden.kernel.allocation import Check, Verdict
-from pagewarden.klog.types import LogRead, ReportGroup, ReportKind
+from pagewarden.klog.types import PANICKED, LogRead, ReportGroup, ReportKind
 from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table
 
 _KIND = {
@@ -39,6 +39,7 @@ _VERDICT = {
     Verdict.NOT_ELIGIBLE: "not allowed",
     Verdict.UNKNOWN: "cannot be told",
 }
+NO_MARK = "none: "
 MAX_RAW_LINES = 12
 MAX_LOGS = 30
 
@@ -108,7 +109,7 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     """One report: what, where and when, the paragraph, the zones with the arithmetic, what to do."""
     report = diagnosis.report
     title = Text(f"{number}. {_KIND[report.kind]}", style="bold")
-    harm, style = _HARM[diagnosis.harm]
+    harm, style = _harm(diagnosis)
     cause = diagnosis.judgement.cause.value + (" (inferred)" if diagnosis.judgement.inferred else "")
     title.append(f"  {cause}", style="bold yellow")
     title.append(f"  {harm}", style=style)
@@ -128,8 +129,18 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
         setting = f" ({remedy.key}={remedy.value})" if remedy.key and remedy.value else ""
         yield Padding(hanging("-", Text(f"{remedy.action}{setting}: {remedy.why}")), (0, 0, 0, 3))
     for note in report.notes:
+        if note == PANICKED:  # which stands above
+            continue
         yield Padding(hanging("Note:", Text(note), "dim"), (0, 0, 0, 3))
     yield ""
+
+
+def _harm(diagnosis: Diagnosis) -> tuple[str, str]:
+    if diagnosis.report.panicked:
+        return "the kernel panicked", "bold red"
+    if diagnosis.report.kind in (ReportKind.MEMORY_DUMP, ReportKind.UNRECOGNISED):
+        return "harm not known", "dim"
+    return _HARM[diagnosis.harm]
 
 
 def _where(file: str, group: ReportGroup, diagnosis: Diagnosis) -> str:
@@ -161,9 +172,10 @@ def _verdict(zone: ZoneReplay, check: Check | None) -> Text:
         return Text("empty", style="dim")
     text = Text(_VERDICT[zone.verdict], style="green" if zone.verdict is Verdict.WOULD_PASS else "")
     if check is not None:
-        text.append(
-            f": {check.mark}" + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim"
+        mark = (
+            f"; no mark, as {check.mark.removeprefix(NO_MARK)}" if check.mark.startswith(NO_MARK) else f": {check.mark}"
         )
+        text.append(mark + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim")
         if zone.verdict is Verdict.WOULD_PASS and check.short_pages:
             text.append("; less than nothing counts as a large number here: it passes by mistake", style="dim")
         if check.loop_pages is not None:
