@@ -178,9 +178,12 @@ def _verdict(zone: ZoneReplay, check: Check | None) -> Text:
         text.append(mark + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim")
         if zone.verdict is Verdict.WOULD_PASS and check.short_pages:
             text.append("; less than nothing counts as a large number here: it passes by mistake", style="dim")
-        if check.loop_pages is not None:
+        if check.loop_pages is not None and check.failed_order is not None:
             free, least = check.loop_pages
-            text.append(f"; without orders up to {check.failed_order}: {free} against {least}", style="dim")
+            lists = (block for block in zone.dump.free_blocks or () if block.order <= check.failed_order)
+            small = sum((block.count or 0) << block.order for block in lists)
+            what = f"pages in blocks below order {check.failed_order + 1}" if check.failed_order else "single pages"
+            text.append(f"; without the {small} {what}: {free} against {least}", style="dim")
         elif zone.verdict is Verdict.NO_BLOCK and check.usable_order is not None:
             text.append(f"; largest usable order {check.usable_order}", style="dim")
     if zone.reason:
