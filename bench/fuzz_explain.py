@@ -34,7 +34,7 @@ from pagewarden.kernel.allocation import Verdict
 from pagewarden.kernel.allocation_rules import FastPath, allocation_rules
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import reports_in
-from pagewarden.klog.types import ReportGroup
+from pagewarden.klog.types import LogRead, ReportGroup
 from pagewarden.report.document import to_json
 from pagewarden.report.explain import render_report, render_summary
 from pagewarden.report.wire_report import ReportDocument, report_document
@@ -318,7 +318,7 @@ def granted_by_weight(diagnosis: Diagnosis) -> bool:
 def render(rows: Sequence[tuple[str, ReportGroup, Diagnosis]]) -> str:
     """The text for people."""
     output = Console(file=io.StringIO(), width=100, highlight=False, markup=False, emoji=False, no_color=True)
-    for part in render_summary(rows):
+    for part in render_summary(rows, [LogRead("log", None), LogRead("-", 0)]):
         output.print(part)
     for number, row in enumerate(rows, 1):
         for part in render_report(number, *row):

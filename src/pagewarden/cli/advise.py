@@ -65,6 +65,6 @@ def run(args: argparse.Namespace) -> ExitStatus:
     else:
         from pagewarden.report.advice import render_advice, render_unattended
 
-        parts = render_advice(advice, steps=args.explain, pages=documentation_folder())
+        parts = render_advice(advice, observed.logs, steps=args.explain, pages=documentation_folder())
         print_text(chain(parts, render_unattended(verdicts, limits)))
     return ExitStatus.FOUND if args.check and not advice.quiet else ExitStatus.DONE

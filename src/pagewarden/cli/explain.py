@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -14,7 +14,7 @@ from pagewarden.errors import ExitStatus, ReadError, UsageError
 from pagewarden.kernel.version import parse_version
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import read_reports
-from pagewarden.klog.types import Report, ReportGroup
+from pagewarden.klog.types import LogRead, Report, ReportGroup
 
 HELP = """\
 Decode every allocation failure, OOM kill and stall in kernel logs: who asked for what, which zones refused and on which
@@ -60,34 +60,39 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if not sources:
         raise UsageError("nothing to read: name a FILE, - for standard input, --journal or --kmsg")
     errors: list[ReadError] = []
+    logs: list[LogRead] = []
     groups = (
-        (name, group) for name, read in sources for group in _grouped(_until_damage(read(), errors), every=args.all)
+        (name, group)
+        for name, read in sources
+        for group in _grouped(_until_damage(name, read(), logs, errors), every=args.all)
     )
     if args.format == "json":
         _print_json(groups, args.kernel)
     else:
         rows = [(name, group, diagnose(group.example, args.kernel)) for name, group in groups]
-        if rows or not errors:
-            _print_text(rows)
+        if rows or any(log.lines is not None for log in logs):
+            _print_text(rows, logs)
     sys.stdout.flush()
     for error in errors:
         print(f"pagewarden explain: {error}", file=sys.stderr)
     return errors[0].exit_status if errors else ExitStatus.DONE
 
 
-Read = Callable[[], Iterable[Report]]
+Reading = Generator[Report, None, int]
 
 
-def _until_damage(reports: Iterable[Report], errors: list[ReadError]) -> Iterator[Report]:
+def _until_damage(name: str, reading: Reading, logs: list[LogRead], errors: list[ReadError]) -> Iterator[Report]:
     """Give what can be read: a log that is cut off or missing takes nothing away from the others."""
+    lines = None
     try:
-        yield from reports
+        lines = yield from reading
     except ReadError as error:
         errors.append(error)
+    logs.append(LogRead(name, lines))
 
 
-def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Read]]:
-    for path in args.files:
+def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Reading]]]:
+    for path in dict.fromkeys(args.files):  # one that is named twice is read once
         yield path, partial(_with_progress, path)
     if args.journal:
         from pagewarden.klog.journal import read_journal
@@ -108,14 +113,13 @@ def _since(text: str | None) -> datetime | None:
     return parse_since(text, datetime.now().astimezone())
 
 
-def _with_progress(path: str) -> Iterator[Report]:
+def _with_progress(path: str) -> Reading:
     if not sys.stderr.isatty():
-        yield from read_reports(path)
-        return
+        return (yield from read_reports(path))
     from pagewarden.report.progress import reading
 
     with reading(path) as progress:
-        yield from read_reports(path, progress=progress)
+        return (yield from read_reports(path, progress=progress))
 
 
 def _grouped(reports: Iterable[Report], *, every: bool) -> Iterator[ReportGroup]:
@@ -123,8 +127,7 @@ def _grouped(reports: Iterable[Report], *, every: bool) -> Iterator[ReportGroup]
         yield from group_repeats(reports)
         return
     for report in reports:
-        held_back = sum(entry.count for entry in report.suppressed) if report.suppressed else None
-        yield ReportGroup(report, 1, report.timestamp, report.timestamp, (report.line_number,), held_back)
+        yield from group_repeats([report])
 
 
 def _print_json(groups: Iterable[tuple[str, ReportGroup]], kernel: str | None) -> None:
@@ -136,12 +139,9 @@ def _print_json(groups: Iterable[tuple[str, ReportGroup]], kernel: str | None) -
         sys.stdout.write(to_json(document) + "\n")
 
 
-def _print_text(rows: list[tuple[str, ReportGroup, Diagnosis]]) -> None:
+def _print_text(rows: list[tuple[str, ReportGroup, Diagnosis]], logs: list[LogRead]) -> None:
     from pagewarden.report.explain import render_report, render_summary
 
-    if not rows:
-        print("No memory reports found.")
-        return
-    print_text(render_summary(rows))
+    print_text(render_summary(rows, logs))
     for number, (name, group, diagnosis) in enumerate(rows, 1):
         print_text(render_report(number, name, group, diagnosis))

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from pagewarden.diagnose.trend import fit_trend
 from pagewarden.diagnose.types import Cause
 from pagewarden.errors import ReadError, UsageError
 from pagewarden.kernel.machine import Machine, machine_of
-from pagewarden.klog.types import Report
+from pagewarden.klog.types import LogRead, Report
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
 
@@ -121,17 +121,21 @@ def observed_logs(
     sources = [*_named_logs(args), *_journal(args, now, policy)]
     if not sources and args.root != "/":
         sources = _captured(args.later or args.root)
-    return gather_evidence((item for source in sources for item in source), here) if sources else None
+    if not sources:
+        return None
+    read: list[LogRead] = []
+    evidence = gather_evidence((item for name, source in sources for item in _labelled(name, source, read)), here)
+    return replace(evidence, read=tuple(read))
 
 
-Source = Iterable[tuple[str, Report]]
+Source = tuple[str, Callable[[], Generator[Report, None, int]]]
 
 
 def _named_logs(args: argparse.Namespace) -> Iterator[Source]:
     from pagewarden.klog.sources import read_reports
 
-    for path in args.logs:
-        yield _labelled(path, partial(read_reports, path))
+    for path in dict.fromkeys(args.logs):  # one that is named twice is read once
+        yield path, partial(read_reports, path)
 
 
 def _journal(args: argparse.Namespace, now: datetime | None, policy: AdvicePolicy) -> Iterator[Source]:
@@ -139,7 +143,7 @@ def _journal(args: argparse.Namespace, now: datetime | None, policy: AdvicePolic
         from pagewarden.klog.journal import read_journal
 
         since = None if now is None else now - timedelta(days=policy.evidence_days)
-        yield _labelled("journal", partial(read_journal, since))
+        yield "journal", partial(read_journal, since)
 
 
 def _captured(root: str) -> list[Source]:
@@ -152,12 +156,17 @@ def _captured(root: str) -> list[Source]:
             data = opened.read(path)
         except ReadError:
             continue
-        return [_labelled(path, partial(reports_in, data))]
+        return [(path, partial(reports_in, data))]
     return []
 
 
-def _labelled(name: str, read: Callable[[], Iterable[Report]]) -> Iterator[tuple[str, Report]]:
-    for report in read():
+def _labelled(
+    name: str, source: Callable[[], Generator[Report, None, int]], read: list[LogRead]
+) -> Iterator[tuple[str, Report]]:
+    def noted() -> Iterator[Report]:
+        read.append(LogRead(name, (yield from source())))
+
+    for report in noted():
         yield name, report
 
 

@@ -59,8 +59,8 @@ _RULES = (
     (Work.SOCKET_CLONE, r"tcp_v[46]_syn_recv_sock|sk_clone|inet_csk_clone|tcp_create_openreq_child"),
     (Work.NETWORK_RECEIVE, _RECEIVE),
     (Work.NETWORK_TRANSMIT, _TRANSMIT),
-    (Work.USB, r"usb_|uhci_|ehci_|xhci_|ohci_|proc_do_submiturb|usbdev_|uas_"),
-    (Work.NETWORK_FS, r"nfs[34d]?_|rpc_create|rpc_|xprt_|xs_setup|svc_|cifs_|smb[23]?_|SendReceive|ceph_"),
+    (Work.USB, r"usb_|uhci_|ehci_|xhci_|ohci_|proc_do_submiturb|usbdev_|uas_|^ffs_ep"),
+    (Work.NETWORK_FS, r"nfs[34d]?_|rpc_create|rpc_|xprt_|xs_setup|^svc_|^nfsd|cifs_|smb[23]?_|SendReceive|ceph_"),
     (Work.MODULE_LOAD, r"load_module|module_alloc|init_module|sys_init_module|layout_and_allocate"),
     (
         Work.FILE_SYSTEM,
@@ -77,8 +77,14 @@ _RULES = (
 )
 _PATTERNS = tuple((work, re.compile(rf"(?:{pattern})")) for work, pattern in _RULES)
 _NOT_DRIVERS = frozenset({"sunrpc", "usbcore", "libata", "scsi_mod", "nf_conntrack", "bridge", "ip_tables", "x_tables"})
+_COMPILED = re.compile(r"(?:\.(?:isra|part|constprop|cold|llvm)(?:\.\d+)?)+$")
 NEAR_FRAMES = 24
 """Frames past the allocator's that are looked at: farther out, everything ends in an interrupt or a system call."""
+
+
+def plain_function(name: str) -> str:
+    """A function's name without what the compiler put behind it (`.isra.0`, `.part.1.constprop.2`)."""
+    return _COMPILED.sub("", name)
 
 
 def identify_caller(report: Report) -> Caller:

@@ -1,7 +1,10 @@
 """One report, explained: cause, harm and remedies, and a paragraph an administrator can forward."""
 
-from pagewarden.diagnose.callers import Caller, Work, identify_caller
+from collections.abc import Iterator
+
+from pagewarden.diagnose.callers import Caller, Work, identify_caller, plain_function
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Judgement
+from pagewarden.diagnose.holders import holder_sentences, holders_of, huge_page_sentences, task_sentences
 from pagewarden.diagnose.judge import judge
 from pagewarden.diagnose.known_fixes import known_fixes
 from pagewarden.diagnose.min_free import (
@@ -11,8 +14,9 @@ from pagewarden.diagnose.min_free import (
     printed_zones,
     smallest_passing,
 )
-from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, harm_of, remedies_for
+from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
+from pagewarden.diagnose.rights import within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
@@ -33,6 +37,7 @@ _WORK = {
     Work.MODULE_LOAD: "loading a module",
 }
 
+_NOTHING_LEFT = frozenset({Cause.RECOVERED, Cause.MEMORY_EXHAUSTED, Cause.RECLAIM_TOO_SLOW})
 _NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW, Cause.RESERVED_FOR_OTHERS})
 
 
@@ -69,6 +74,7 @@ def _sentences(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
         found.append("This is inferred: the report does not print all that decides.")
     found += _uncertainty(replayed)
     found += _setting(case.setting, case.passed, judgement, replayed)
+    found += _held(report, judgement)
     found += _related(report)
     found += _consequence(case, judgement, harm)
     return [sentence for sentence in found if sentence]
@@ -79,20 +85,22 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
         return "This looks like a memory report, but its format is not known here."
     if report.kind is ReportKind.MEMORY_DUMP:
         return ""
-    who = caller.frame.function if caller.frame else None
+    who = plain_function(caller.frame.function) if caller.frame else None
     module = f" [{caller.frame.module}]" if caller.frame and caller.frame.module else ""
     doing = _WORK.get(caller.work)
     if doing and caller.driver and not module:
         doing += f" ({caller.driver})"
+    named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
     subject = f"{who}{module}" if who else "The kernel"
     work = f", {doing}," if doing else ""
-    size = _size(report, replayed)
-    named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
-    return f"{subject}{work} asked for {size} {_manner(replayed.flags)}{named}."
+    if report.kind is ReportKind.OOM and report.gfp_mask == 0:
+        return f"{subject}{work} was told that memory had run out; what was asked for before is not printed{named}."
+    return f"{subject}{work} asked for {_size(report, replayed)} {_manner(report, replayed.flags)}{named}."
 
 
 def _size(report: Report, replayed: Replay) -> str:
-    if report.request_bytes is not None:
+    # Beside an order, the bytes of a vmalloc report are those that it got before it failed.
+    if report.request_bytes is not None and not falls_back(report):
         return human_bytes(report.request_bytes)
     if report.order is None or report.order < 0:
         return "memory (the order is not printed)"
@@ -102,9 +110,11 @@ def _size(report: Report, replayed: Replay) -> str:
     return f"{pages} contiguous pages (order {report.order}, {human_bytes(pages * replayed.page_size)})"
 
 
-def _manner(flags: GfpFlags | None) -> str:
+def _manner(report: Report, flags: GfpFlags | None) -> str:
     if flags is None:
         return "in a way that is not printed"
+    if within_reclaim(report):
+        return "from within reclaim"
     if flags.can_direct_reclaim:
         return "and could wait for reclaim"
     return "in a context that cannot wait" + (", with access to part of the reserve" if flags.high else "")
@@ -122,8 +132,10 @@ def _uncertainty(replayed: Replay) -> list[str]:
 def _setting(
     setting: MinFreeAtReport | None, passed: WouldHavePassed | None, judgement: Judgement, replayed: Replay
 ) -> list[str]:
-    if setting is None:
+    if setting is None or judgement.cause is Cause.ADDRESS_SPACE:
         return []
+    if setting.value_kb == 0:
+        return ["All marks were 0: the kernel had not set them up yet."]
     found = []
     per_zone = len(setting.zones)
     slack = per_zone * setting.page_size // 1024
@@ -142,6 +154,16 @@ def _setting(
     elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED:
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
+
+
+def _held(report: Report, judgement: Judgement) -> Iterator[str]:
+    if report.kind is ReportKind.MEMCG_OOM:
+        yield from task_sentences(holders_of(report))
+    if report.kind is ReportKind.OOM:
+        held = holders_of(report)
+        if judgement.cause in _NOTHING_LEFT:
+            yield from holder_sentences(held)
+        yield from huge_page_sentences(held)
 
 
 X86_PAGEBLOCK_PAGES = 512
@@ -174,13 +196,19 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     if harm is Harm.KILLED:
         return [_killed(report, judgement)]
     if judgement.cause is Cause.RECOVERED:
-        return ["By the time the report was written the shortage was over."]
+        return ["By the time the report was written the shortage was over; there is nothing to do unless it repeats."]
     if harm is Harm.DEGRADED and case.caller.work is Work.NETWORK_RECEIVE:
         return ["The driver drops the packet and tries again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.SOCKET_CLONE:
         return ["The other side asks for the connection again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.HUGE_PAGE:
         return ["Small pages are used instead; nothing is lost but speed."]
+    if report.kind is ReportKind.ALLOCATION_STALL and report.stall_ms is not None:
+        return [f"It had waited for {report.stall_ms / 1000:.1f} s by then, and went on waiting."]
+    if report.kind is ReportKind.DEADLOCK_WARNING:
+        return ["The file system tries again until it succeeds; what waits for it hangs meanwhile."]
+    if falls_back(report):
+        return ["The kernel then takes small pages for this mapping; nothing is lost but speed."]
     order, flags = report.order, case.replay.flags
     waited = flags is not None and flags.can_direct_reclaim
     if report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and waited and order is not None and order > COSTLY_ORDER:
@@ -192,6 +220,8 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
 
 def _killed(report: Report, judgement: Judgement) -> str:
     victim = report.victim
+    if report.panicked:
+        return "The kernel panicked instead of killing a process."
     if victim is None:
         return "Which process was killed is not in the log."
     name = f"{victim.comm} (process {victim.pid})" if victim.comm else f"Process {victim.pid}"

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from pagewarden.diagnose.diagnosis import Judgement
+from pagewarden.diagnose.holders import memory_kb
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
-from pagewarden.diagnose.rights import has_discount, within_reclaim
+from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
@@ -21,6 +22,12 @@ RECLAIMABLE_PERCENT = 20
 MUCH_KB = 1024 * 1024
 """So does this much, where it is also several times what the high marks ask for."""
 
+_DECIDES = {
+    "header": "the report's first line",
+    "order": "the order",
+    "gfp-mask": "the mask",
+    "memory-dump": "the memory dump with the zones",
+}
 _KILLS = frozenset({ReportKind.OOM, ReportKind.MEMCG_OOM})
 _CONFINED = frozenset({"CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY"})
 
@@ -42,7 +49,12 @@ def _by_kind(report: Report, replay: Replay) -> Judgement | None:
     if report.kind is ReportKind.MEMCG_OOM:
         group = report.memcg.limited if report.memcg else None
         named = f" {group}" if group else ""
-        return Judgement(Cause.MEMCG_LIMIT, False, (f"The memory limit of the control group{named} was reached.",))
+        text = f"The memory limit{_limit(report)} of the control group{named} was reached."
+        return Judgement(Cause.MEMCG_LIMIT, False, (text,))
+    if _beyond_all_memory(report):
+        size = "It" if report.request_bytes is None else human_bytes(report.request_bytes)
+        text = f"{size} in one mapping is more than all memory of this machine, which the kernel refuses at once."
+        return Judgement(Cause.REQUEST_TOO_LARGE, False, (text,))
     if report.address_space:
         return Judgement(
             Cause.ADDRESS_SPACE, False, ("The kernel ran out of addresses for mappings, not out of memory.",)
@@ -52,13 +64,30 @@ def _by_kind(report: Report, replay: Replay) -> Judgement | None:
     return None
 
 
+def _limit(report: Report) -> str:
+    """The limit in words, where one of the counters is at it; a group's ancestor may be the one that is full."""
+    counters = report.memcg.counters if report.memcg else ()
+    full = [each for each in counters if each.name == "memory" and each.usage_kb * 100 >= each.limit_kb * 99]
+    return f" of {human_bytes(full[0].limit_kb * 1024)}" if full else ""
+
+
+def _beyond_all_memory(report: Report) -> bool:
+    """Kernel: mm/vmalloc.c:__vmalloc_node_range(); until 5.12 its message is that of a lack of addresses."""
+    if "exceeds total pages" in (report.detail or ""):
+        return True
+    total_kb = memory_kb(report)
+    if not report.address_space or report.request_bytes is None or total_kb is None:
+        return False
+    return report.request_bytes > total_kb * 1024
+
+
 def _without_zones(report: Report, replay: Replay) -> Judgement:
-    lacks = ", ".join(report.missing) or "the zones"
     order = report.order
     if report.kind is ReportKind.NOMMU_FAILURE and report.request_bytes:
         text = f"One run of {human_bytes(report.request_bytes)} was asked for; without an MMU it must be contiguous."
         return Judgement(Cause.FRAGMENTED, True, (text,))
-    words = [f"The report lacks what a verdict needs: {lacks}."]
+    lacks = [words for name, words in _DECIDES.items() if name in report.missing] or ["the state of the zones"]
+    words = [f"No verdict: {' and '.join(lacks)} {'is' if len(lacks) == 1 else 'are'} not in the log."]
     if order is not None and order > 3:
         words.append(f"A request of order {order} ({1 << order} contiguous pages) mostly fails for fragmentation.")
     return Judgement(Cause.INCOMPLETE, False, tuple(words))
@@ -116,10 +145,10 @@ def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
     if barred and report.constraint in _CONFINED:
         text = (
             f"The task was confined by its {_constraint(report)} to nodes of which the report shows {_names(barred)} "
-            f"only, and the mask allows zone {replay.flags.zone} and below."
+            f"only, and the mask allows zone {highest_zone(report, replay)} and below."
         )
         return Judgement(Cause.NODE_RESTRICTED, True, (text,))
-    text = f"The mask allows zone {replay.flags.zone} and below only, and this machine has no memory there."
+    text = f"The mask allows zone {highest_zone(report, replay)} and below only, and this machine has no memory there."
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
 
 
@@ -178,7 +207,7 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     without_block = [zone for zone in weighty if zone.verdict is Verdict.NO_BLOCK]
     if without_block and replay.order == 0:
         return Judgement(
-            Cause.MEMORY_EXHAUSTED, False, (f"{_names(without_block)}: not a single page was left to give.",)
+            Cause.MEMORY_EXHAUSTED, False, (f"{_names(without_block)}: not a single page was left in the free lists.",)
         )
     if without_block:
         return _no_block(replay, without_block)
@@ -258,7 +287,8 @@ def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:
     if by_node:
         text = f"{_names(by_node)} had room, but only nodes {report.nodemask} may be used."
         return Judgement(Cause.NODE_RESTRICTED, False, (text,))
-    text = f"The mask allows zone {replay.flags.zone} and below only, and these were short; {_names(barred)} had room."
+    highest = highest_zone(report, replay)
+    text = f"The mask allows zone {highest} and below only, and these were short; {_names(barred)} had room."
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
 
 
@@ -273,7 +303,7 @@ def _same_or_lower(zone: ZoneReplay, replay: Replay) -> bool:
 
 def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
     """A caller that could wait: was there nothing left to reclaim, or did reclaim not keep up?"""
-    reclaimable, total = _reclaimable_kb(report), _total_kb(report)
+    reclaimable, total = _reclaimable_kb(report), memory_kb(report)
     zone = replay.flags.zone if replay.flags is not None else None
     lists = _lists_kb(replay) if _is_confined(report, zone) else None
     if lists is not None and reclaimable is not None and lists < reclaimable:
@@ -323,9 +353,3 @@ def _reclaimable_kb(report: Report) -> int | None:
     if not all(name in pages for name in names):
         return None
     return sum(pages[name] for name in names) * ((report.page_size or 4096) // 1024)
-
-
-def _total_kb(report: Report) -> int | None:
-    sizes = [zone.present_kb if zone.managed_kb is None else zone.managed_kb for zone in report.zones]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if known else None

@@ -16,9 +16,9 @@ from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause, FindingCause
 from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.watermarks import zone_size
-from pagewarden.klog.callers import find_caller
+from pagewarden.klog.repeats import repeat_key
 from pagewarden.klog.timestamps import parse_timestamp
-from pagewarden.klog.types import Report, ReportKind, ZoneDump
+from pagewarden.klog.types import LogRead, Report, ReportKind, ZoneDump
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.units import kb_to_pages, pages_to_kb
 
@@ -97,11 +97,16 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class LogEvidence:
-    """Everything the logs say. :ivar undated: reports whose age is not known; they count."""
+    """Everything the logs say.
+
+    :ivar undated: reports whose age is not known; they count.
+    :ivar read: the logs themselves, in the order they were read.
+    """
 
     failures: tuple[Failure, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     undated: int = 0
+    read: tuple[LogRead, ...] = ()
 
     def of(self, *causes: Cause) -> tuple[Failure, ...]:
         """The failures of these causes."""
@@ -173,9 +178,7 @@ def gather_evidence(reports: Iterable[tuple[str, Report]], here: Here) -> LogEvi
             rejected[objection] = count + 1, first
             continue
         undated += here.now is not None and at is None
-        caller = find_caller(report.trace)
-        key = (report.kind, report.order, report.gfp_mask, report.gfp_names, caller.function if caller else None)
-        groups.setdefault(key, _Group(source, report.timestamp)).add(report, at)
+        groups.setdefault(repeat_key(report), _Group(source, report.timestamp)).add(report, at)
     return LogEvidence(
         failures=tuple(failure for group in groups.values() for failure in _failures(group, here.now)),
         rejected=tuple(Rejected(cause, why, count, source) for (cause, why), (count, source) in rejected.items()),

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from pagewarden.diagnose.callers import Caller, Work
+from pagewarden.diagnose.callers import Caller, Work, plain_function
 from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
+from pagewarden.diagnose.holders import holder_remedies, holders_of
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
-from pagewarden.diagnose.rights import has_discount, within_reclaim
+from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import Report, ReportKind
 
@@ -18,6 +19,14 @@ COSTLY_ORDER = 3
 _NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
 
 
+def falls_back(report: Report) -> bool:
+    """A mapping of huge pages failed, for which the kernel then takes small ones.
+
+    Kernel: mm/vmalloc.c:__vmalloc_node_range() since 5.13.
+    """
+    return report.kind is ReportKind.VMALLOC_FAILURE and not report.address_space and bool(report.order)
+
+
 def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
     """Say what the failure did to the machine's users."""
     if report.kind in (ReportKind.OOM, ReportKind.MEMCG_OOM):
@@ -26,7 +35,7 @@ def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
         return Harm.NONE
     if report.kind in (ReportKind.ALLOCATION_STALL, ReportKind.DEADLOCK_WARNING):
         return Harm.DEGRADED
-    if caller.work in _NETWORK or caller.work is Work.HUGE_PAGE:
+    if caller.work in _NETWORK or caller.work is Work.HUGE_PAGE or falls_back(report):
         return Harm.DEGRADED  # a packet is dropped and sent again; a small page is used instead
     return Harm.FAILED
 
@@ -101,7 +110,8 @@ def _atomic(case: Case) -> list[Remedy]:
 def _fragmented(case: Case) -> list[Remedy]:
     found = []
     order = case.report.order
-    if order is not None and order > COSTLY_ORDER and case.caller.frame is not None:
+    named = order is not None and case.caller.frame is not None and not falls_back(case.report)
+    if named and order is not None and order > COSTLY_ORDER:
         who = _who(case.caller)
         found.append(
             Remedy(
@@ -139,7 +149,7 @@ def _who(caller: Caller) -> str:
     if caller.frame is None:
         return "the caller"
     module = caller.frame.module or caller.driver
-    return caller.frame.function + (f" [{module}]" if module else "")
+    return plain_function(caller.frame.function) + (f" [{module}]" if module else "")
 
 
 def _lowmem_reserve(case: Case) -> list[Remedy]:
@@ -156,25 +166,23 @@ def _lowmem_reserve(case: Case) -> list[Remedy]:
 
 
 def _zone_restricted(case: Case) -> list[Remedy]:
-    zone = case.replay.flags.zone if case.replay.flags else None
+    zone = highest_zone(case.report, case.replay)
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
         return [Remedy("no setting can help", None, None, why)]
-    return [
+    found = [
         Remedy(
             f"keep others out of zone {zone}",
             "vm.lowmem_reserve_ratio",
             None,
             f"a smaller ratio for zone {zone} keeps more of it for requests like this one, which can use no higher "
             "zone",
-        ),
-        Remedy(
-            "ask whether the restriction is needed",
-            "action:kernel-upgrade",
-            None,
-            f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not",
-        ),
+        )
     ]
+    if case.caller.driver is not None:
+        why = f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not"
+        found.append(Remedy("ask whether the restriction is needed", "action:kernel-upgrade", None, why))
+    return found
 
 
 def _node_restricted(case: Case) -> list[Remedy]:
@@ -206,13 +214,29 @@ def _exhausted(case: Case) -> list[Remedy]:
         Remedy(
             "use less memory, or add some", "action:reduce-load", None, "nothing worth mentioning was left to reclaim"
         ),
+        *_holders(case),
         Remedy(f"do not raise {MIN_FREE}", None, None, "it would take more of what is already too little"),
     ]
 
 
+def _holders(case: Case) -> list[Remedy]:
+    return holder_remedies(holders_of(case.report)) if case.report.kind is ReportKind.OOM else []
+
+
+def _recovered(case: Case) -> list[Remedy]:
+    if case.report.kind is not ReportKind.OOM:
+        return []
+    found = _holders(case)
+    if not found:
+        why = "no task, cache or pool in the report holds a large share of memory"
+        found = [Remedy("look at what ran at that time", "action:reduce-load", None, why)]
+    return [*found, Remedy(f"{MIN_FREE} is not the cure", None, None, "a kill comes when reclaim finds nothing more")]
+
+
 def _slow(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
-        return []
+        why = "reclaim does without this page and goes on; what matters is whether tasks stall or are killed as well"
+        return [Remedy("nothing to set for this one", None, None, why)]
     modern = case.replay.version is None or case.replay.version.at_least(4, 6)
     if modern:
         why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"
@@ -237,9 +261,12 @@ def _memcg(case: Case) -> list[Remedy]:
 
 
 def _address_space(case: Case) -> list[Remedy]:
-    why = (
-        "the area for kernel mappings is full: vmalloc= on the kernel command line enlarges it, a 64-bit kernel ends it"
-    )
+    holders = "/proc/vmallocinfo names who fills it"
+    if case.report.is_64_bit:
+        why = f"on a 64-bit kernel only a leak, or a small range of its own (for modules and code), fills up; {holders}"
+        return [Remedy("look for what leaks mappings", "action:kernel-upgrade", None, why)]
+    bits = " (on 32-bit kernels)" if case.report.is_64_bit is None else ""
+    why = f"vmalloc= on the kernel command line enlarges the area for kernel mappings{bits}; {holders}"
     return [Remedy("enlarge the vmalloc area", "action:kernel-upgrade", None, why)]
 
 
@@ -259,6 +286,6 @@ _BY_CAUSE = {
     Cause.REQUEST_TOO_LARGE: _too_large,
     Cause.MEMCG_LIMIT: _memcg,
     Cause.ADDRESS_SPACE: _address_space,
-    Cause.RECOVERED: _nothing,
+    Cause.RECOVERED: _recovered,
     Cause.INCOMPLETE: _nothing,
 }

@@ -18,6 +18,15 @@ def within_reclaim(report: Report) -> bool:
     return any(frame.reliable and _RECLAIM.fullmatch(frame.function) for frame in report.trace)
 
 
+def highest_zone(report: Report, replay: Replay) -> str | None:
+    """The highest zone the mask allows, by the name it has on that machine: a kernel of 64 bits has no HighMem.
+
+    Kernel: include/linux/gfp.h:gfp_zone(): OPT_ZONE_HIGHMEM
+    """
+    zone = replay.flags.zone if replay.flags is not None else None
+    return "Normal" if zone == "HighMem" and report.is_64_bit else zone
+
+
 def has_discount(replay: Replay) -> bool:
     """Some zone was checked against less than its whole mark: the caller may use a part of the reserve.
 

@@ -9,7 +9,7 @@ from pagewarden.klog.build_dump import DumpBuilder, ZoneKey, is_whole, list_is_w
 from pagewarden.klog.build_oom import OomBuilder, SlabBuilder
 from pagewarden.klog.decode_header import Header
 from pagewarden.klog.slots import Slot
-from pagewarden.klog.types import Frame, LogLine, Report, ReportKind, Suppressed
+from pagewarden.klog.types import PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
 from pagewarden.klog.wrapping import join_continuation
 
 MAX_FRAMES = 256
@@ -233,7 +233,7 @@ class Builder:
         summary, zones = oom.summary, dump.zones()
         kind = self._final_kind()
         if oom.panicked:
-            self.note("the kernel panicked instead of killing a process")
+            self.note(PANICKED)
         report = Report(
             kind=kind,
             line_number=self.first.number,

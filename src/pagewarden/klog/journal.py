@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,10 @@ from pagewarden.klog.types import LogLine, Report
 _REFUSAL = ": page allocation failure"
 
 
-def read_journal(since: datetime | None = None, *, directory: str | None = None) -> Iterator[Report]:
-    """Give the reports among the kernel's lines in the journal. Numbers count entries, from the first read.
+def read_journal(since: datetime | None = None, *, directory: str | None = None) -> Generator[Report, None, int]:
+    """Give the reports among the kernel's lines in the journal; return how many entries were read.
+
+    Line numbers count entries, from the first read.
 
     :param since: leave out what is older.
     :param directory: a journal directory, instead of this machine's own.
@@ -24,9 +26,12 @@ def read_journal(since: datetime | None = None, *, directory: str | None = None)
     :raises PermissionDenied: if this user may not read the system's journal.
     """
     grouper = Grouper()
+    entries = 0
     for line in journal_lines(since, directory=directory):
+        entries = line.number
         yield from grouper.feed(line)
     yield from grouper.finish()
+    return entries
 
 
 def journal_lines(since: datetime | None = None, *, directory: str | None = None) -> Iterator[LogLine]:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
@@ -14,16 +14,21 @@ PATH = "/dev/kmsg"
 _RECORD_BYTES = 16 * 1024
 
 
-def read_kmsg(path: str = PATH) -> Iterator[Report]:
-    """Give the reports in the ring buffer. Numbers count records, from the oldest that is still there.
+def read_kmsg(path: str = PATH) -> Generator[Report, None, int]:
+    """Give the reports in the ring buffer; return how many records were read.
+
+    Line numbers count records, from the oldest that is still there.
 
     :raises PermissionDenied: if the kernel's log is only for the privileged (kernel.dmesg_restrict).
     :raises ReadError: if it cannot be read.
     """
     grouper = Grouper()
+    records = 0
     for line in kmsg_lines(path):
+        records = line.number
         yield from grouper.feed(line)
     yield from grouper.finish()
+    return records
 
 
 def kmsg_lines(path: str = PATH) -> Iterator[LogLine]:

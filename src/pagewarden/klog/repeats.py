@@ -34,18 +34,23 @@ def _worth(report: Report) -> tuple[bool, bool, bool]:
     return report.complete, bool(report.zones), bool(report.trace)
 
 
+def repeat_key(report: Report) -> tuple[object, ...]:
+    """What repeats have in common: kind, order, mask and calling function."""
+    caller = find_caller(report.trace)
+    return report.kind, report.order, report.gfp_mask, report.gfp_names, caller.function if caller else None
+
+
 def group_repeats(reports: Iterable[Report]) -> Iterator[ReportGroup]:
-    """Join repeats: the same kind, order, mask and calling function; in the order of their first reports.
+    """Join repeats, in the order of their first reports.
 
     One report of each group is kept, so that memory does not grow with the repeats.
     """
     groups: dict[tuple[object, ...], _Group] = {}
     for report in reports:
-        caller = find_caller(report.trace)
-        key = (report.kind, report.order, report.gfp_mask, report.gfp_names, caller.function if caller else None)
-        groups.setdefault(key, _Group(report, report.timestamp)).add(report)
-    for group in groups.values():
+        groups.setdefault(repeat_key(report), _Group(report, report.timestamp)).add(report)
+    for key, group in groups.items():
         yield ReportGroup(
+            key=key,
             example=group.example,
             count=group.count,
             first_timestamp=group.first_timestamp,

@@ -1,8 +1,8 @@
 """Find the few places of a large log that matter, fast.
 
 A log of gigabytes holds a handful of reports. Blocks of it are searched for a few words of which every report has one;
-only the lines around them are looked at one by one. The package ahocorasick_rs finds all the words in one pass; where
-it is missing, the C library's memmem() looks for one after the other, and without that `bytes.find` does.
+only the lines around them are looked at one by one. The package stringzilla finds the words and counts the lines
+between them; where it is missing, the C library's memmem() and Python's own functions do.
 """
 
 import ctypes
@@ -44,17 +44,27 @@ class Needle:
 
 NEEDLES = (
     Needle(b"llocation ", _FAILURE, 4096),
-    Needle(b"vmalloc", re.compile(rb"vmalloc(?: error: |_node_range for size |ation )"), 4096),
+    Needle(b"vmalloc", re.compile(rb"vmalloc(?: error: |_node_range for size )"), 4096),
     Needle(b"oom-killer:", None, 4096),
     Needle(b"Killed process ", None, 8192),
     Needle(b"lowmem_reserve[]:", None, LOOK_BEHIND),
     Needle(b"Linux version ", re.compile(rb"Linux version \d"), 0),
 )
-LONGEST_WORD = max(len(needle.word) for needle in NEEDLES)
 
 
-def _memmem() -> Callable[[bytearray, bytes, int, int], int] | None:
-    """The C library's memmem() with the meaning of `bytearray.find`; None where there is none."""
+@dataclass(frozen=True, slots=True)
+class Search:
+    """`find` and `count` of bytearray, in a part of a buffer."""
+
+    find: Callable[[bytearray, bytes, int, int], int]
+    count: Callable[[bytearray, bytes, int, int], int]
+
+
+PLAIN = Search(bytearray.find, bytearray.count)
+
+
+def _memmem() -> Search | None:
+    """Find with the C library's memmem(); None where there is none."""
     try:
         function = ctypes.CDLL(None).memmem
     except (OSError, AttributeError):
@@ -69,58 +79,28 @@ def _memmem() -> Callable[[bytearray, bytes, int, int], int] | None:
         found = function(address, end - start, word, len(word))
         return -1 if found is None else start + int(found) - address
 
-    return find
+    return Search(find, bytearray.count)
 
 
-def _bytes_find(data: bytearray, word: bytes, start: int, end: int) -> int:
-    return data.find(word, start, end)
-
-
-FindAll = Callable[[bytearray, int, int], list[tuple[int, Needle]]]
-"""Gives the places of all needles in a part of a buffer, in their order."""
-
-
-def _find_one_by_one(find: Callable[[bytearray, bytes, int, int], int]) -> FindAll:
-    def find_all(data: bytearray, start: int, end: int) -> list[tuple[int, Needle]]:
-        found = []
-        for needle in NEEDLES:
-            at = find(data, needle.word, start, end)
-            while at >= 0:
-                found.append((at, needle))
-                at = find(data, needle.word, at + 1, end)
-        return sorted(found, key=lambda hit: hit[0])
-
-    return find_all
-
-
-def _find_at_once() -> FindAll | None:
-    """One pass for all words; None where the package is missing."""
+def _vectors() -> Search | None:
+    """Find and count with the processor's vector instructions; None where the package is missing."""
     try:
-        package = importlib.import_module("ahocorasick_rs")
+        package = importlib.import_module("stringzilla")
     except ImportError:
         return None
-    # Words that overlap one that was found are not found: "vmallocation ", which the needle of "vmalloc" allows for.
-    # It is this kind of match that the package searches for with vector instructions.
-    automaton = package.BytesAhoCorasick([needle.word for needle in NEEDLES], package.MATCHKIND_LEFTMOST_FIRST)
-
-    def find_all(data: bytearray, start: int, end: int) -> list[tuple[int, Needle]]:
-        with memoryview(data) as view, view[start:end] as part:
-            found = automaton.find_matches_as_indexes(part)
-        return [(start + at, NEEDLES[index]) for index, at, _ in found]
-
-    return find_all
+    return Search(package.find, package.count)
 
 
 @functools.cache
-def _fastest() -> FindAll:
-    return _find_at_once() or _find_one_by_one(_memmem() or _bytes_find)
+def _fastest() -> Search:
+    return _vectors() or _memmem() or PLAIN
 
 
 class _Hits:
     """The hits in a buffer that loses its front and grows at its end."""
 
-    def __init__(self, find_all: FindAll) -> None:
-        self._find_all = find_all
+    def __init__(self, search: Search) -> None:
+        self._find = search.find
         self._found: deque[tuple[int, Needle]] = deque()
         self._searched = 0
 
@@ -141,11 +121,16 @@ class _Hits:
 
     def _search(self, data: bytearray, start: int, end: int) -> None:
         """Search what has not been searched; a word may have begun before it."""
-        begin = max(start, self._searched - LONGEST_WORD + 1)
-        if self._searched < end:
-            new = self._find_all(data, begin, end)
-            self._found += [(at, needle) for at, needle in new if at + len(needle.word) > self._searched]
-            self._searched = end
+        if self._searched >= end:
+            return
+        new = []
+        for needle in NEEDLES:
+            at = self._find(data, needle.word, max(start, self._searched - len(needle.word) + 1), end)
+            while at >= 0:
+                new.append((at, needle))
+                at = self._find(data, needle.word, at + 1, end)
+        self._found += sorted(new, key=lambda hit: hit[0])
+        self._searched = end
 
     def shift(self, count: int) -> None:
         """The buffer lost `count` bytes at its front."""
@@ -160,20 +145,15 @@ class LogScanner:
 
     :param read_into: fills a buffer and says how many bytes it wrote; 0 at the end of the log.
     :param everything: give every line however large the log.
-    :param find_all: searches a block; None: the fastest way there is here.
     :ivar quiet: whoever takes the lines sets this while they belong to no report: the scanner then goes on searching.
     """
 
-    def __init__(
-        self,
-        read_into: Callable[[memoryview], int],
-        *,
-        everything: bool = False,
-        find_all: FindAll | None = None,
-    ) -> None:
+    def __init__(self, read_into: Callable[[memoryview], int], *, everything: bool = False) -> None:
         self.quiet = True
         self._read_into = read_into
-        self._hits = _Hits(find_all or _fastest())
+        search = _fastest()
+        self._count = search.count
+        self._hits = _Hits(search)
         self._data = bytearray(BUFFER_BYTES)
         self._at = 0
         self._end = 0
@@ -196,6 +176,13 @@ class LogScanner:
             if line is None:
                 return
 
+    @property
+    def line_count(self) -> int:
+        """How many lines the log has, once it has been gone through; a last one may lack its newline."""
+        left = self._count(self._data, b"\n", self._at, self._end)
+        unfinished = self._at < self._end and not self._data.endswith(b"\n", self._at, self._end)
+        return self._number - 1 + left + unfinished
+
     def _seek(self) -> bool:
         """Go to a line a little before the next hit; False at the end of the log."""
         while True:
@@ -214,7 +201,7 @@ class LogScanner:
         start = self._data.rfind(b"\n", self._at, to) + 1
         if start == 0:
             start = to if to - self._at > LONGEST_LINE else self._at
-        self._number += self._data.count(b"\n", self._at, start)
+        self._number += self._count(self._data, b"\n", self._at, start)
         self._at = start
 
     def _read_more(self) -> bool:

@@ -10,17 +10,18 @@ import io
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
 from pagewarden.klog.prefix import PrefixReader
-from pagewarden.klog.scan import BLOCK_BYTES, LogScanner
+from pagewarden.klog.scan import LogScanner
 from pagewarden.klog.types import LogLine, Report
 
 # Lines that belong to no report before a large log is searched again instead of read.
 QUIET_LINES = 60
+BUFFERED_BYTES = 64 * 1024
 STANDARD_INPUT = "-"
 _STDIN = (0, "r", False)
 
@@ -29,15 +30,15 @@ ReadInto = Callable[[memoryview], int]
 Damage = tuple[type[Exception], ...]
 
 
-def read_reports(path: str, *, progress: Progress | None = None) -> Iterator[Report]:
-    """Give the reports in a log, in the order of their first lines.
+def read_reports(path: str, *, progress: Progress | None = None) -> Generator[Report, None, int]:
+    """Give the reports in a log, in the order of their first lines; return how many lines it has.
 
     :param path: a file, plain or compressed by gzip, xz, bzip2 or zstd, or "-" for standard input.
     :param progress: called now and then with the bytes read and the size of the file (None for a pipe).
     :raises ReadError: if it cannot be read, or is damaged; the reports before the damage have been given.
     """
     with open_log(path, progress=progress) as read_into:
-        yield from _reports_in(LogScanner(read_into))
+        return (yield from _reports_in(LogScanner(read_into)))
 
 
 def read_lines(path: str) -> Iterator[LogLine]:
@@ -52,12 +53,12 @@ def read_lines(path: str) -> Iterator[LogLine]:
     yield from reader.finish()
 
 
-def reports_in(data: bytes) -> Iterator[Report]:
-    """Give the reports in a log that is in memory already."""
-    yield from _reports_in(LogScanner(io.BytesIO(data).readinto))
+def reports_in(data: bytes) -> Generator[Report, None, int]:
+    """Give the reports in a log that is in memory already; return how many lines it has."""
+    return (yield from _reports_in(LogScanner(io.BytesIO(data).readinto)))
 
 
-def _reports_in(scanner: LogScanner) -> Iterator[Report]:
+def _reports_in(scanner: LogScanner) -> Generator[Report, None, int]:
     grouper, reader = Grouper(), PrefixReader()
     expected = silent = 0
     for number, raw in scanner.lines():
@@ -72,6 +73,7 @@ def _reports_in(scanner: LogScanner) -> Iterator[Report]:
     for line in reader.finish():
         yield from grouper.feed(line)
     yield from grouper.finish()
+    return scanner.line_count
 
 
 @contextlib.contextmanager
@@ -88,7 +90,7 @@ def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInt
             size = raw.seek(0, io.SEEK_END) if raw.seekable() else None
             if size is not None:
                 raw.seek(0)
-            packed: io.BufferedReader[Any] = stack.enter_context(io.BufferedReader(raw, BLOCK_BYTES))
+            packed: io.BufferedReader[Any] = stack.enter_context(io.BufferedReader(raw, BUFFERED_BYTES))
             stream, damage = _decompressed(packed, path)
         except OSError as error:
             raise _failure(path, error) from error
@@ -148,6 +150,22 @@ class _Reading:
             return 0
 
 
+class _Plain:
+    """The file itself: what was looked at already, then block after block past the buffer, which would copy each."""
+
+    def __init__(self, stream: "io.BufferedReader[Any]") -> None:
+        self._looked_at = stream.peek()
+        self._raw = stream.raw
+        self.close = stream.close
+
+    def readinto1(self, buffer: memoryview, /) -> int:
+        if not self._looked_at:
+            return self._raw.readinto(buffer) or 0
+        part, self._looked_at = self._looked_at[: len(buffer)], self._looked_at[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
 def _decompressed(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:
     """The file itself or its decompressed contents, by its first bytes: names of rotated logs say little."""
     magic = stream.peek(6)[:6]
@@ -159,7 +177,7 @@ def _decompressed(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream,
         return bz2.BZ2File(stream), (OSError, EOFError)
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd_stream(stream, path)
-    return stream, (OSError,)
+    return _Plain(stream), (OSError,)
 
 
 def _zstd_stream(stream: "io.BufferedReader[Any]", path: str) -> tuple[_Stream, Damage]:

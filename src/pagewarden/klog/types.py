@@ -9,6 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+PANICKED = "the kernel panicked instead of killing a process"
+"""A note of reports."""
+
+_ARCH_64_BIT = {
+    **dict.fromkeys(("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True),
+    **dict.fromkeys(("i386", "arm", "ppc"), False),
+}
+
 
 class ReportKind(StrEnum):
     """What a report is about. The values are the contract of the JSON output."""
@@ -309,19 +317,46 @@ class Report:
         """The first process killed."""
         return self.victims[0] if self.victims else None
 
+    @property
+    def panicked(self) -> bool:
+        """The kernel panicked instead of killing a process."""
+        return PANICKED in self.notes
+
+    @property
+    def is_64_bit(self) -> bool | None:
+        """Whether the kernel was one of 64 bits; None where the report does not tell."""
+        if self.arch in _ARCH_64_BIT:
+            return _ARCH_64_BIT[self.arch]
+        zones = {zone.zone for zone in self.zones}
+        return False if "HighMem" in zones else True if "DMA32" in zones else None
+
 
 @dataclass(frozen=True, slots=True)
 class ReportGroup:
     """Repeats of one report: same kind, order, mask and caller.
 
+    :ivar key: what they have in common.
     :ivar example: the most complete of them, the earliest among equals.
     :ivar count: reports in the log; `suppressed_count` those the kernel says it held back, None where it says nothing.
     :ivar line_numbers: where they begin, the first thousand of them.
     """
 
+    key: tuple[object, ...]
     example: Report
     count: int
     first_timestamp: str | None
     last_timestamp: str | None
     line_numbers: tuple[int, ...]
     suppressed_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """How much of a log was read.
+
+    :ivar name: a path, "-" for standard input, "journal".
+    :ivar lines: lines or entries; None where it could not be read to its end.
+    """
+
+    name: str
+    lines: int | None

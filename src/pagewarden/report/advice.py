@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pagewarden.advise.types import Advice, Recommendation
 from pagewarden.apply.policy import Policy, Verdict
+from pagewarden.diagnose.log_evidence import LogEvidence
 from pagewarden.diagnose.types import Evidence, Finding, Severity
 from pagewarden.report.simulation import render_effect
+from pagewarden.report.words import hanging, log_name
 
 _STYLE = {
     Severity.INFO: "dim",
@@ -20,9 +21,12 @@ _STYLE = {
 }
 
 
-def render_advice(advice: Advice, *, steps: bool = False, pages: str = "") -> Iterator[RenderableType]:
+def render_advice(
+    advice: Advice, logs: LogEvidence | None = None, *, steps: bool = False, pages: str = ""
+) -> Iterator[RenderableType]:
     """Lay out the advice: what to change first, then what was found, then that nothing was where nothing was.
 
+    :param logs: what the logs said, where any were read.
     :param steps: with the arithmetic of each recommendation.
     :param pages: the folder in which the pages lie that are referred to; empty for the one of a checkout.
     """
@@ -39,6 +43,7 @@ def render_advice(advice: Advice, *, steps: bool = False, pages: str = "") -> It
     else:
         yield Text(f"No change is recommended for {name} (Linux {advice.kernel}).", style="bold")
     yield from _unseen(advice)
+    yield from _logs_read(logs)
     for key, why in advice.not_judged:
         yield Padding(Text(f"not judged: {key} ({why})", style="yellow"), (0, 0, 0, 2))
     severities = {finding.cause: finding.severity for finding in advice.findings}
@@ -84,6 +89,24 @@ def _unseen(advice: Advice) -> Iterator[RenderableType]:
         yield Padding(Text(f"Not looked at {what}.", style="dim"), (0, 0, 0, 2))
 
 
+def _logs_read(logs: LogEvidence | None) -> Iterator[RenderableType]:
+    """Say what was read where no report was in it; a log without a line is something else, and told apart."""
+    if logs is None:
+        return
+    some = [log for log in logs.read if log.lines]
+    none = [log_name(log.name) for log in logs.read if not log.lines]
+    if some and not logs.failures and not logs.rejected:
+        lines, names = sum(log.lines or 0 for log in some), _few([log_name(log.name) for log in some])
+        text = f"Read {lines} line{'s' if lines > 1 else ''} of {names}: no report of memory in them."
+        yield Padding(Text(text, style="dim"), (0, 0, 0, 2))
+    if none:
+        yield Padding(Text(f"No line was read in {_few(none)}: empty.", style="yellow"), (0, 0, 0, 2))
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def _recommendation(
     number: int, recommendation: Recommendation, severity: Severity, *, steps: bool, pages: str
 ) -> Iterator[RenderableType]:
@@ -95,9 +118,9 @@ def _recommendation(
     parts += [_evidence(entry) for entry in recommendation.evidence]
     if steps and recommendation.steps:
         parts += ["", Text("The arithmetic:")]
-        parts += [_hanging(f"{index}.", Text(step)) for index, step in enumerate(recommendation.steps, 1)]
-    parts += ["", _hanging("Wrong if:", Text(recommendation.against))]
-    parts += [_hanging("Worse:   ", Text(recommendation.worse))] if recommendation.worse else []
+        parts += [hanging(f"{index}.", Text(step)) for index, step in enumerate(recommendation.steps, 1)]
+    parts += ["", hanging("Wrong if:", Text(recommendation.against))]
+    parts += [hanging("Worse:   ", Text(recommendation.worse))] if recommendation.worse else []
     parts += [Text(f"Risk {recommendation.risk}, confidence {recommendation.confidence}."), ""]
     if recommendation.effect is not None:
         parts += [*render_effect(recommendation.effect.simulation, recommendation.effect.projection), ""]
@@ -113,20 +136,11 @@ def _commands(recommendation: Recommendation, pages: str) -> list[RenderableType
         ("More:", f"{pages}/{recommendation.reference}" if pages else recommendation.reference),
         ("Name:", recommendation.identifier),
     ]
-    return [_hanging(f"{label:5}", Text(text)) for label, text in rows if text]
+    return [hanging(f"{label:5}", Text(text)) for label, text in rows if text]
 
 
 def _evidence(entry: Evidence) -> RenderableType:
-    return _hanging("-", Text(f"{entry.what}: {entry.value}  ({entry.source})"), style="dim")
-
-
-def _hanging(label: str, text: Text, style: str = "") -> RenderableType:
-    """A label, and beside it a text that may take several lines."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True, style=style)
-    grid.add_column(style=style)
-    grid.add_row(label, text)
-    return grid
+    return hanging("-", Text(f"{entry.what}: {entry.value}  ({entry.source})"), style="dim")
 
 
 def _finding(finding: Finding) -> RenderableType:

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
-from pagewarden.diagnose.replay import ZoneReplay
+from pagewarden.diagnose.replay import ZoneReplay, is_empty
 from pagewarden.kernel.allocation import Check, Verdict
-from pagewarden.klog.types import ReportGroup, ReportKind
-from pagewarden.report.words import plain_table
+from pagewarden.klog.types import PANICKED, LogRead, ReportGroup, ReportKind
+from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table
 
 _KIND = {
     ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
@@ -39,30 +39,64 @@ _VERDICT = {
     Verdict.NOT_ELIGIBLE: "not allowed",
     Verdict.UNKNOWN: "cannot be told",
 }
+NO_MARK = "none: "
 MAX_RAW_LINES = 12
+MAX_LOGS = 30
 
 
-def render_summary(rows: Sequence[tuple[str, ReportGroup, Diagnosis]]) -> Iterator[RenderableType]:
-    """One line for each kind of report found, most frequent first; only where there is more than one."""
+Rows = Sequence[tuple[str, ReportGroup, Diagnosis]]
+
+
+def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableType]:
+    """What was read, and one line for each kind of report in it, most frequent first; nothing for a single report."""
     total = sum(group.count for _, group, _ in rows)
+    if total == 0:
+        yield "No memory reports found."
+        yield from _each_log(rows, logs)
+        return
+    if total > 1 or len(logs) > 1:
+        yield Text(_counts([group for _, group, _ in rows]), style="bold")
+    if len(logs) > 1:
+        yield from _each_log(rows, logs)
+        yield ""
     if total < 2:
         return
-    yield Text(f"{total} reports, {len(rows)} different", style="bold")
     counts: Counter[tuple[str, str, str]] = Counter()
     for _, group, diagnosis in rows:
         counts[_KIND[diagnosis.report.kind], _request(diagnosis), diagnosis.judgement.cause.value] += group.count
-    table = plain_table("times", "what", "request", "cause")
+    # What and the request share a column: rich narrows columns without regard for words that must stay whole.
+    table = plain_table("times", "what", "cause")
     for column in table.columns[1:]:
         column.justify = "left"
+    table.columns[2].no_wrap = True
     for (kind, request, cause), count in counts.most_common(20):
-        table.add_row(str(count), kind, request, cause)
+        table.add_row(str(count), Flowing(Text(", ".join(part for part in (kind, request) if part))), cause)
     if len(counts) > 20:
-        table.add_row("", f"and {len(counts) - 20} more", "", "")
+        table.add_row("", f"and {len(counts) - 20} more", "")
     yield table
     held_back = sum(group.suppressed_count or 0 for _, group, _ in rows)
     if held_back:
         yield f"The kernel held back {held_back} more messages: the reports in a log are fewer than the failures."
     yield ""
+
+
+def _counts(groups: Sequence[ReportGroup]) -> str:
+    total = sum(group.count for group in groups)
+    if total == 0:
+        return "no report"
+    if total == 1:
+        return "1 report"
+    kinds = len({group.key for group in groups})
+    return f"{total} reports" + (f", {kinds} different" if kinds > 1 else ", all of one kind")
+
+
+def _each_log(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableType]:
+    for log in logs[:MAX_LOGS]:
+        found = _counts([group for name, group, _ in rows if name == log.name])
+        what = lines_read(log) if log.lines == 0 else f"{found}; {lines_read(log)}"
+        yield Padding(Text(f"{log_name(log.name)}: {what}", style="dim"), (0, 0, 0, 2))
+    if len(logs) > MAX_LOGS:
+        yield Padding(Text(f"and {len(logs) - MAX_LOGS} more logs", style="dim"), (0, 0, 0, 2))
 
 
 def _request(diagnosis: Diagnosis) -> str:
@@ -75,12 +109,12 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     """One report: what, where and when, the paragraph, the zones with the arithmetic, what to do."""
     report = diagnosis.report
     title = Text(f"{number}. {_KIND[report.kind]}", style="bold")
-    harm, style = _HARM[diagnosis.harm]
+    harm, style = _harm(diagnosis)
     cause = diagnosis.judgement.cause.value + (" (inferred)" if diagnosis.judgement.inferred else "")
     title.append(f"  {cause}", style="bold yellow")
     title.append(f"  {harm}", style=style)
     yield title
-    yield Padding(Text(_where(file, group, diagnosis), style="dim"), (0, 0, 0, 3))
+    yield Padding(Flowing(Text(_where(file, group, diagnosis), style="dim")), (0, 0, 0, 3))
     yield Padding(Text(diagnosis.explanation), (1, 0, 0, 3))
     if report.raw:
         lines = report.raw.splitlines()
@@ -93,10 +127,20 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
         yield Padding(Text("What to do", style="bold"), (1, 0, 0, 3))
     for remedy in diagnosis.remedies:
         setting = f" ({remedy.key}={remedy.value})" if remedy.key and remedy.value else ""
-        yield Padding(Text(f"- {remedy.action}{setting}: {remedy.why}"), (0, 0, 0, 3))
+        yield Padding(hanging("-", Text(f"{remedy.action}{setting}: {remedy.why}")), (0, 0, 0, 3))
     for note in report.notes:
-        yield Padding(Text(f"Note: {note}", style="dim"), (0, 0, 0, 3))
+        if note == PANICKED:  # which stands above
+            continue
+        yield Padding(hanging("Note:", Text(note), "dim"), (0, 0, 0, 3))
     yield ""
+
+
+def _harm(diagnosis: Diagnosis) -> tuple[str, str]:
+    if diagnosis.report.panicked:
+        return "the kernel panicked", "bold red"
+    if diagnosis.report.kind in (ReportKind.MEMORY_DUMP, ReportKind.UNRECOGNISED):
+        return "harm not known", "dim"
+    return _HARM[diagnosis.harm]
 
 
 def _where(file: str, group: ReportGroup, diagnosis: Diagnosis) -> str:
@@ -124,16 +168,22 @@ def _zones(zones: Sequence[ZoneReplay]) -> Table:
 
 
 def _verdict(zone: ZoneReplay, check: Check | None) -> Text:
+    if is_empty(zone.dump):
+        return Text("empty", style="dim")
     text = Text(_VERDICT[zone.verdict], style="green" if zone.verdict is Verdict.WOULD_PASS else "")
     if check is not None:
-        text.append(
-            f": {check.mark}" + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim"
+        mark = (
+            f"; no mark, as {check.mark.removeprefix(NO_MARK)}" if check.mark.startswith(NO_MARK) else f": {check.mark}"
         )
+        text.append(mark + (f", reserve {check.reserve_pages}" if check.reserve_pages else ""), style="dim")
         if zone.verdict is Verdict.WOULD_PASS and check.short_pages:
             text.append("; less than nothing counts as a large number here: it passes by mistake", style="dim")
-        if check.loop_pages is not None:
+        if check.loop_pages is not None and check.failed_order is not None:
             free, least = check.loop_pages
-            text.append(f"; without orders up to {check.failed_order}: {free} against {least}", style="dim")
+            lists = (block for block in zone.dump.free_blocks or () if block.order <= check.failed_order)
+            small = sum((block.count or 0) << block.order for block in lists)
+            what = f"pages in blocks below order {check.failed_order + 1}" if check.failed_order else "single pages"
+            text.append(f"; without the {small} {what}: {free} against {least}", style="dim")
         elif zone.verdict is Verdict.NO_BLOCK and check.usable_order is not None:
             text.append(f"; largest usable order {check.usable_order}", style="dim")
     if zone.reason:

@@ -1,11 +1,15 @@
 """Small pieces of text several reports share."""
 
+import re
 from datetime import UTC, datetime, tzinfo
 
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from pagewarden.kernel.machine import Machine
+from pagewarden.klog.types import LogRead
 from pagewarden.units import human_bytes, human_count
 
 
@@ -23,6 +27,40 @@ def plain_table(*columns: str, title: str = "") -> Table:
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
     return table
+
+
+def hanging(label: str, text: RenderableType, style: str = "") -> RenderableType:
+    """A label, and beside it a text that may take several lines."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True, style=style)
+    grid.add_column(style=style)
+    grid.add_row(label, text)
+    return grid
+
+
+class Flowing:
+    """Text in which the names of a GFP mask stay whole: a mask wider than the space is broken behind a `|`."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        breaks = []
+        for word in re.finditer(r"\S*\|\S*", self._text.plain):
+            at, start = word.start(), word.start()
+            for part in re.finditer(r"[^|]*\|?", word[0]):
+                end = word.start() + part.end()
+                if word.end() - word.start() > width and end - start > width and at > start:
+                    breaks.append(at)
+                    start = at
+                at = end
+        yield Text("\n").join(self._text.divide(breaks)) if breaks else self._text
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        parts = re.findall(r"[^|\s]+\|?", self._text.plain)
+        widest = max((len(line) for line in self._text.plain.split("\n")), default=0)
+        return Measurement(max(map(len, parts), default=0), widest).with_maximum(options.max_width)
 
 
 def zone_name(machine: Machine, node: int, zone: str) -> str:
@@ -43,6 +81,18 @@ def heading(text: str) -> Text:
 def count_text(count: int) -> str:
     """A count that fits a narrow column: 12k rather than 12345."""
     return human_count(count)
+
+
+def log_name(name: str) -> str:
+    """A log's name for people: "-" is standard input."""
+    return "standard input" if name == "-" else printable(name)
+
+
+def lines_read(log: LogRead) -> str:
+    """How much of a log was read: nothing at all is something else than nothing found."""
+    if log.lines is None:
+        return "not read, or not to the end"
+    return f"{log.lines} line{'s' if log.lines != 1 else ''} read" if log.lines else "empty: no line was read"
 
 
 def printable(text: str) -> str:

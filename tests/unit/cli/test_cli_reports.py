@@ -219,3 +219,25 @@ def test_every_page_that_is_referred_to_is_installed() -> None:
     named = set(re.findall(r'"(docs/[\w/]+\.md)"', sources))
     assert named
     assert named <= installed
+
+
+def test_advise_tells_an_empty_log_from_one_without_a_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    empty, quiet, report = tmp_path / "empty", tmp_path / "quiet", DATA / "klog" / "failure-6.1.log"
+    empty.write_bytes(b"")
+    quiet.write_bytes(b"one\ntwo\n")
+
+    def said(*logs: Path) -> str:
+        arguments = ["advise", "--root", str(MACHINES / "router-64m"), "--logs", *map(str, logs)]
+        assert main(arguments) == 0
+        return capsys.readouterr().out
+
+    assert f"No line was read in {empty}: empty." in said(empty)
+    assert "Read " not in said(empty)
+    assert f"Read 2 lines of {quiet}: no report of memory in them." in said(quiet)
+    assert f"Read 2 lines of {quiet}: no report of memory in them." in said(quiet, empty, quiet)
+    both = said(report, empty, quiet)
+    assert f"No line was read in {empty}: empty." in both
+    assert "Read " not in both

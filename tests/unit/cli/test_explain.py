@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -95,13 +96,45 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n\n", bytes(range(256)) * 40, b"\0" * 5000, b"page allocation", b"\xff" * 9]
+    ("content", "read"),
+    [
+        (b"", "empty: no line was read"),
+        (b"\n\n", "no report; 2 lines read"),
+        (bytes(range(256)) * 40, "no report; 41 lines read"),
+        (b"\0" * 5000, "no report; 1 line read"),
+        (b"page allocation", "no report; 1 line read"),
+        (b"a line\n" * 1_000_000 + b"one more", "no report; 1000001 lines read"),
+    ],
 )
-def test_nothing_in_it(capsys: Capture, tmp_path: Path, content: bytes) -> None:
+def test_nothing_in_it(capsys: Capture, tmp_path: Path, content: bytes, read: str) -> None:
     log = tmp_path / "log"
     log.write_bytes(content)
     assert documents(capsys, log) == []
-    assert explain(capsys, log) == (0, "No memory reports found.\n", "")
+    status, out, err = explain(capsys, log)
+    assert (status, out.split(), err) == (0, f"No memory reports found. {log}: {read}".split(), "")
+
+
+def test_nothing_on_standard_input() -> None:
+    given = subprocess.run([*PROGRAM, "-"], input=b"", capture_output=True, check=True)
+    assert given.stdout == b"No memory reports found.\n  standard input: empty: no line was read\n"
+
+
+def test_counts_of_several_files(capsys: Capture, tmp_path: Path) -> None:
+    twice, quiet = tmp_path / "twice", tmp_path / "quiet"
+    twice.write_bytes(FAILURE.read_bytes() * 2)
+    quiet.write_bytes(b"a line\n")
+    lines, more = (log.read_bytes().count(b"\n") for log in (FAILURE, OOM))
+    for options in ([], ["--all"]):
+        # One that is named twice is read once.
+        status, out, err = explain(capsys, *options, FAILURE, twice, quiet, OOM, FAILURE)
+        assert (status, err) == (0, "")
+        assert "".join(out.partition("\n\n")[0].split()) == "".join(
+            f"""4 reports, 2 different
+            {FAILURE}: 1 report; {lines} lines read
+            {twice}: 2 reports, all of one kind; {2 * lines} lines read
+            {quiet}: no report; 1 line read
+            {OOM}: 1 report; {more} lines read""".split()
+        )
 
 
 def test_one_missing_file_takes_nothing_from_the_others(capsys: Capture, tmp_path: Path) -> None:
@@ -111,7 +144,8 @@ def test_one_missing_file_takes_nothing_from_the_others(capsys: Capture, tmp_pat
     assert err.count("\n") == 1
     status, out, err = explain(capsys, FAILURE, tmp_path / "none.log")
     assert (status, err.count("\n")) == (2, 1)
-    assert out.startswith("1. page allocation failure")
+    assert out.startswith("1 report\n")
+    assert "none.log: no report; not read, or not to the end" in " ".join(out.split())
 
 
 # Compressed logs, by their first bytes
@@ -134,7 +168,8 @@ def test_zstd_is_read_or_said_to_need_a_package(capsys: Capture, tmp_path: Path)
     log = tmp_path / "kern.log.zst"
     log.write_bytes(ZSTD_FRAME)
     if importlib.util.find_spec("zstandard") or importlib.util.find_spec("compression"):
-        assert explain(capsys, log) == (0, "No memory reports found.\n", "")
+        status, out, err = explain(capsys, log)
+        assert (status, "no report; 1 line read" in " ".join(out.split()), err) == (0, True, "")
     else:
         status, line = refused(capsys, log)
         assert status == 2
@@ -183,7 +218,7 @@ def test_repeats_are_grouped_unless_all_are_asked_for(capsys: Capture, tmp_path:
     assert out.startswith("5 reports, 2 different\n")
     assert "4 times, " in " ".join(out.split())  # a long path wraps the line
     _, out, _ = explain(capsys, "--all", log)
-    assert out.startswith("5 reports, 5 different\n")
+    assert out.startswith("5 reports, 2 different\n")
     assert "\n5. page allocation failure" in out
 
 
@@ -283,3 +318,39 @@ def test_made_reports_of_every_format(capsys: Capture, tmp_path: Path, era: Era)
         assert isinstance(zones, list)
         assert [(zone["node"], zone["zone"]) for zone in zones] == [zone[:2] for zone in era.zones]
         assert document["cause"] != "incomplete" or era.version < (2, 6, 18), document["explanation"]
+
+
+# The text on narrow terminals
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_names_of_a_mask_stay_whole(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    names = [
+        "GFP_HIGHUSER_MOVABLE",
+        *("__GFP_NOWARN", "__GFP_RETRY_MAYFAIL", "__GFP_NOMEMALLOC", "__GFP_HARDWALL", "__GFP_THISNODE"),
+        *("__GFP_ACCOUNT", "__GFP_ZERO", "__GFP_COMP", "__GFP_WRITE"),
+    ]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.chdir(tmp_path)
+    lines = [f"a: page allocation failure: order:{order}, mode:0x0({'|'.join(names)})" for order in (2, 3, 3)]
+    Path("log").write_text("\n".join(lines) + "\n")
+    _, out, _ = explain(capsys, "log")
+    assert max(map(len, out.splitlines())) <= columns
+    # Twice in the table, twice with the report, and never cut.
+    assert [len(re.findall(rf"(?<!\w){name}(?!\w)", out)) for name in names] == [4] * len(names)
+
+
+def test_what_to_do_hangs_when_it_wraps(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = explain(capsys, OOM)
+    items = out.partition("What to do\n")[2].rstrip().splitlines()
+    assert len([line for line in items if line.startswith("   - ")]) >= 2
+    assert {line[:5] for line in items} == {"   - ", "     "}
+
+
+def test_zones_without_memory_are_empty(capsys: Capture) -> None:
+    _, out, _ = explain(capsys, LOGS / "oom-2.6.11.log")
+    assert [line.split() for line in out.splitlines() if "empty" in line] == [["Normal", "empty"], ["HighMem", "empty"]]
+    assert "not allowed" not in out

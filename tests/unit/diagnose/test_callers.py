@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.diagnose.reports import failure, trace
 
-from pagewarden.diagnose.callers import NEAR_FRAMES, Work, identify_caller
+from pagewarden.diagnose.callers import NEAR_FRAMES, Work, identify_caller, plain_function
 
 OWN = ("warn_alloc", "__alloc_pages_slowpath.constprop.0", "__alloc_pages_nodemask", "kmalloc_large_node")
 
@@ -27,11 +27,21 @@ OWN = ("warn_alloc", "__alloc_pages_slowpath.constprop.0", "__alloc_pages_nodema
         (("__do_page_cache_readahead", "filemap_fault", "__do_fault", "handle_mm_fault"), Work.PAGE_CACHE, None),
         (("evdev_open [evdev]", "chrdev_open"), Work.OTHER, "evdev"),
         ((), Work.OTHER, None),
+        # Every system call of arm64 ends in svc; so does nothing else of ours.
+        (("binder_alloc_mmap_handler", "el0_svc_common.constprop.0", "el0_svc_handler", "el0_svc"), Work.OTHER, None),
+        (("ffs_epfile_io.isra.0", "el0_svc_handler"), Work.USB, None),
+        (("svc_recv [sunrpc]", "nfsd [nfsd]", "kthread"), Work.NETWORK_FS, "sunrpc"),
     ],
 )
 def test_work(functions: tuple[str, ...], work: Work, driver: str | None) -> None:
     found = identify_caller(failure(trace=trace(*OWN, *functions)))
     assert (found.work, found.driver) == (work, driver)
+
+
+def test_functions_without_what_the_compiler_adds() -> None:
+    names = ("getname_flags.part.0", "a.isra.0.constprop.12", "b.cold", "c.llvm.1234", "v1.part", "x.apart.0", "plain")
+    plain = ["getname_flags", "a", "b", "c", "v1", "x.apart.0", "plain"]
+    assert [plain_function(name) for name in names] == plain
 
 
 def test_the_caller_is_the_first_past_the_allocators_own() -> None:

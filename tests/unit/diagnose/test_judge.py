@@ -83,6 +83,18 @@ def dma(free: int = 3900, reserve: int = 2000) -> Any:
         # What is not of zones at all.
         (recent(kind=ReportKind.MEMCG_OOM, memcg=Memcg(limited="/a")), ("memcg-limit", False)),
         (recent(kind=ReportKind.VMALLOC_FAILURE, address_space=True), ("address-space", False)),
+        (
+            recent(normal(9000), kind=ReportKind.VMALLOC_FAILURE, address_space=True, request_bytes=BIG * 4096),
+            ("address-space", False),
+        ),
+        (
+            recent(normal(9000), kind=ReportKind.VMALLOC_FAILURE, address_space=True, request_bytes=BIG * 4096 + 1),
+            ("request-too-large", False),
+        ),
+        (
+            recent(kind=ReportKind.VMALLOC_FAILURE, order=None, detail="vmalloc error: size 9, exceeds total pages"),
+            ("request-too-large", False),
+        ),
         (recent(kind=ReportKind.MEMORY_DUMP, gfp_names=None), ("incomplete", False)),
         (recent(), ("incomplete", False)),
         (failure(gfp_mask=None), ("incomplete", False)),

@@ -131,6 +131,47 @@ def test_a_zone_without_memory_is_not_enlarged_by_a_ratio() -> None:
     assert found.remedies[0].action == "no setting can help"
 
 
+@pytest.mark.parametrize(
+    ("more", "action", "words"),
+    [
+        ({"arch": "x86_64"}, "look for what leaks mappings", "on a 64-bit kernel"),
+        ({"arch": "ppc"}, "enlarge the vmalloc area", "for kernel mappings; /proc"),
+        ({"arch": None}, "enlarge the vmalloc area", "(on 32-bit kernels); /proc"),
+        ({"zones": (modern("HighMem", 1, 1, (), BIG),)}, "enlarge the vmalloc area", "for kernel mappings; /proc"),
+        ({"zones": (modern("DMA32", 1, 1, (), BIG),)}, "look for what leaks mappings", "on a 64-bit kernel"),
+    ],
+)
+def test_addresses_run_out_differently_by_the_size_of_an_address(more: dict[str, Any], action: str, words: str) -> None:
+    report = replace(recent(kind=ReportKind.VMALLOC_FAILURE, address_space=True, request_bytes=4096), **more)
+    (only,) = diagnose(report).remedies
+    assert only.action == action
+    assert words in only.why
+
+
+def test_a_mapping_of_huge_pages_falls_back_to_small_ones() -> None:
+    report = recent(
+        normal(2000),
+        kind=ReportKind.VMALLOC_FAILURE,
+        order=9,
+        request_bytes=0,
+        names="GFP_KERNEL|__GFP_HIGHMEM",
+        trace=trace("amdgpu_bo_create [amdgpu]"),
+    )
+    found = diagnose(report)
+    assert found.harm == "degraded"
+    assert "asked for 512 contiguous pages" in found.explanation
+    assert "then takes small pages" in found.explanation
+    assert not any("habit" in remedy.why for remedy in found.remedies)
+
+
+def test_a_restriction_is_questioned_only_where_a_driver_made_it() -> None:
+    zones = modern("DMA32", 100, 1000, (0, 0, 0), BIG), normal(90_000)
+    for function, questioned in (("dma_direct_alloc [nvme]", True), ("pagecache_get_page", False)):
+        found = diagnose(recent(*zones, names="GFP_KERNEL|GFP_DMA32", trace=trace(function)))
+        assert found.judgement.cause is Cause.ZONE_RESTRICTED
+        assert ("action:kernel-upgrade" in keys(found)) is questioned
+
+
 # Known changes of the kernel
 
 

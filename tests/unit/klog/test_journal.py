@@ -95,6 +95,15 @@ def test_entries_of_several_lines() -> None:
     assert {(line.host, line.level, line.seconds) for line in lines if line.number == 1} == {("box", 4, 8421.001)}
 
 
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_it_says_how_many_entries_it_read(count: int) -> None:
+    Reader.entries = [{"__REALTIME_TIMESTAMP": START, "MESSAGE": "a line"}] * count
+    reading = read_journal()
+    with pytest.raises(StopIteration) as end:
+        next(reading)
+    assert end.value.value == count
+
+
 @pytest.mark.parametrize("fields", [{}, {"MESSAGE": None}, {"MESSAGE": 5, "PRIORITY": "x", "_HOSTNAME": 7}])
 def test_odd_entries(fields: dict[str, Any]) -> None:
     Reader.entries = [{"__REALTIME_TIMESTAMP": START, **fields}]

@@ -53,6 +53,15 @@ def test_it_does_not_wait_for_more(path: str, monkeypatch: pytest.MonkeyPatch) -
     assert len(list(kmsg_lines(path))) == 1
 
 
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_it_says_how_many_records_it_read(path: str, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    connect(monkeypatch, *[b"4,1,2,-;a line\n"] * count)
+    reading = read_kmsg(path)
+    with pytest.raises(StopIteration) as end:
+        next(reading)
+    assert end.value.value == count
+
+
 def test_the_longest_record_fits(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, b"4,1,2,-;" + b"\\x0a" * 2040 + b"\n")
     assert list(read_kmsg(path)) == []

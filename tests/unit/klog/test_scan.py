@@ -1,14 +1,13 @@
 import io
 import itertools
 import random
-import re
 from typing import Any
 
 import pytest
 from tests.unit.klog.samples import LINE_STYLES, NAMES, reports_of, sample, without_origin
 
 from pagewarden.klog import scan
-from pagewarden.klog.scan import BLOCK_BYTES, LONGEST_LINE, SMALL_BYTES, FindAll, LogScanner
+from pagewarden.klog.scan import BLOCK_BYTES, LONGEST_LINE, SMALL_BYTES, LogScanner, Search
 from pagewarden.klog.sources import _reports_in, reports_in
 
 NOISE = [
@@ -43,21 +42,20 @@ def read_in_pieces(data: bytes, rng: random.Random) -> Any:
     return read_into
 
 
-def ways() -> dict[str, FindAll | None]:
-    memmem = scan._memmem()
-    return {
-        "at once": scan._find_at_once(),
-        "memmem": scan._find_one_by_one(memmem) if memmem else None,
-        "find": scan._find_one_by_one(scan._bytes_find),
-    }
+WAYS = {"stringzilla": scan._vectors(), "memmem": scan._memmem(), "Python": scan.PLAIN}
 
 
-@pytest.fixture(params=["at once", "memmem", "find"])
-def searching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    find_all = ways()[request.param]
-    if find_all is None:
-        pytest.skip(f"searching {request.param} is not possible here")
-    monkeypatch.setattr(scan, "_fastest", lambda: find_all)
+@pytest.fixture(params=WAYS)
+def search(request: pytest.FixtureRequest) -> Search:
+    found = WAYS[request.param]
+    if found is None:
+        pytest.skip(f"searching with {request.param} is not possible here")
+    return found
+
+
+@pytest.fixture
+def searching(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_fastest", lambda: search)
 
 
 @pytest.mark.usefixtures("searching")
@@ -190,46 +188,13 @@ def test_a_report_right_after_many_hits_that_are_none() -> None:
     assert [(found.line_number, found.order) for found in reports_in(data)] == [(16001, 3)]
 
 
-def test_all_ways_find_the_same() -> None:
-    rng = random.Random(4)
-    pieces = [needle.word for needle in scan.NEEDLES] + [
-        b"\n",
-        b"vm",
-        b"vmalloc",
-        b"ation ",
-        b"x",
-        b"killer:",
-        b"Linux ",
-    ]
-    for _ in range(300):
-        data = bytearray(b"".join(rng.choices(pieces, k=rng.randrange(30))))
-        start = rng.randrange(len(data) + 1)
-        end = rng.randrange(start, len(data) + 1)
-        found = [find_all(data, start, end) for find_all in ways().values() if find_all is not None]
-        wanted = {
-            (match.start(), needle)
-            for needle in scan.NEEDLES
-            for match in re.compile(re.escape(needle.word)).finditer(data, start, end)
-        }
-        for hits in found:
-            assert hits == sorted(hits, key=lambda hit: hit[0])
-            assert set(hits) <= wanted
-            # One word may hide behind another that it overlaps; the line is the same.
-            assert {line_of(data, at) for at, _ in hits} == {line_of(data, at) for at, _ in wanted}
-
-
-def line_of(data: bytearray, at: int) -> int:
-    return data.count(b"\n", 0, at)
-
-
-def test_memmem_agrees_with_find() -> None:
-    find = scan._memmem()
-    if find is None:
-        pytest.skip("no memmem in this C library")
+def test_every_way_agrees_with_find_and_count(search: Search) -> None:
     rng = random.Random(3)
-    data = bytearray(rng.choices(b"ab", k=400))
+    data = bytearray(rng.choices(b"ab\n", k=400))
     for _ in range(3000):
-        word = bytes(rng.choices(b"ab", k=rng.randrange(1, 12)))
+        word = bytes(rng.choices(b"ab\n", k=rng.randrange(1, 12)))
         start = rng.randrange(len(data))
         end = rng.randrange(start, len(data) + 1)
-        assert find(data, word, start, end) == data.find(word, start, end)
+        assert search.find(data, word, start, end) == data.find(word, start, end)
+        assert search.count(data, b"\n", start, end) == data.count(b"\n", start, end)
+    data += b"the buffer is let go of"
