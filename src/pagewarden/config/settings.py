@@ -111,7 +111,8 @@ class Apply:
         unit="percent", low=0.0, high=20.0,
     )  # fmt: skip
     windows: tuple[str, ...] = _setting(
-        (), "When changes may be made, by the machine's own clock; empty: at any time.",
+        (), "When changes may be made, by the machine's own clock; empty: at any time. The service looks once an hour, "
+        "so that a shorter window may be missed.",
         pattern=WINDOW, form="times such as '02:00-05:00' or 'Sat-Sun 01:00-06:30'",
     )  # fmt: skip
     max_held_back_percent: float = _setting(

@@ -9,12 +9,14 @@ import contextlib
 import marshal
 import os
 import resource
+import select
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pagewarden.daemon.types import MINUTE_NS, SECOND_NS
 from pagewarden.errors import PagewardenError
 
 CPU_SECONDS = 20
@@ -23,7 +25,11 @@ MEMORY_BYTES = 512 << 20
 MAX_ANSWER_BYTES = 1 << 20
 _CHUNK = 1 << 16
 
+CHILD_NS = MINUTE_NS
+"""A child that has not answered after this long is ended."""
+
 Work = Callable[[], Any]
+Take = Callable[[Any, str], None]
 
 
 class Child:
@@ -94,6 +100,60 @@ class Child:
                 continue
             except ChildProcessError:
                 return 0
+
+
+class Children:
+    """The pieces of work under way, one of each purpose at most.
+
+    :param poller: what the service waits with; it holds their handles.
+    """
+
+    def __init__(self, poller: "select.poll") -> None:
+        self._poller = poller
+        self._known: dict[int, tuple[Child, Take]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def busy(self, purpose: str) -> bool:
+        """Whether there is one for this purpose."""
+        return any(child.purpose == purpose for child, _ in self._known.values())
+
+    def start(self, purpose: str, job: Work, take: Take, now_ns: int) -> None:
+        """Have something done; `take` gets the answer and why there is none, as `Child.finish` gives them."""
+        try:
+            child = Child(purpose, job, now_ns)
+        except OSError as error:
+            take(None, f"no process for it: {error.strerror}")
+            return
+        self._known[child.handle] = child, take
+        self._poller.register(child.handle, select.POLLIN)
+
+    def collect(self, ready: set[int]) -> None:
+        """Take the answers of those that are ready."""
+        for handle in [handle for handle in self._known if handle in ready]:
+            child, take = self._known[handle]
+            if child.collect():
+                self._forget(handle)
+                take(*child.finish())
+
+    def end_late(self, now_ns: int) -> None:
+        """End those that have not answered in time."""
+        for handle, (child, take) in list(self._known.items()):
+            if now_ns - child.started_ns >= CHILD_NS:
+                self._forget(handle)
+                child.end()
+                take(None, f"no answer within {CHILD_NS // SECOND_NS} s")
+
+    def end_all(self) -> None:
+        """End them without an answer."""
+        for child, _ in self._known.values():
+            child.end()
+        self._known.clear()
+
+    def _forget(self, handle: int) -> None:
+        del self._known[handle]
+        self._poller.unregister(handle)
 
 
 def _how(status: int) -> str:

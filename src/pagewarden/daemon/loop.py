@@ -16,11 +16,11 @@ from typing import Any
 from pagewarden.apply.plan_file import PLAN_NAME, withdraw_plan
 from pagewarden.config.settings import ConfigError
 from pagewarden.daemon import outlets, work
-from pagewarden.daemon.child import Child
+from pagewarden.daemon.child import Children
 from pagewarden.daemon.clock import Clock
 from pagewarden.daemon.keeper import Keeper
-from pagewarden.daemon.log_lines import Block, LogCollector
-from pagewarden.daemon.log_source import Source, open_source
+from pagewarden.daemon.log_lines import Block
+from pagewarden.daemon.log_reader import LogReader
 from pagewarden.daemon.notify import Notifier
 from pagewarden.daemon.observe import Observer
 from pagewarden.daemon.outlets import Speak, Times
@@ -41,18 +41,11 @@ from pagewarden.daemon.types import (
     Reading,
     Summary,
 )
-from pagewarden.errors import ExitStatus, PagewardenError, ReadError
-from pagewarden.klog.journal_files import JOURNAL
+from pagewarden.errors import ExitStatus, PagewardenError
 from pagewarden.report.journal import service_fields
 
-LINES_AT_ONCE = 20_000
-"""Log entries read before the loop looks after everything else again."""
-LOG_PAUSE_NS = SECOND_NS
-"""The log wakes the service at most this often; twice as long after each that brought nothing."""
-CHILD_NS = MINUTE_NS
-"""A child that has not answered after this long is ended."""
-RETRY_NS = 10 * MINUTE_NS
-"""How often something that could not be opened is tried again."""
+MOST_BLOCKS = 16
+"""Blocks of log lines that wait for the decoder; the oldest go."""
 CLOCK_JUMP_SECONDS = 3600.0
 SELF_TEST_SECONDS = 60
 
@@ -89,13 +82,7 @@ class Service:
         self._speak = speak
         self._notifier = notifier
         self._poller = select.poll()
-        self._children: dict[int, Child] = {}
-        self._answers: dict[str, Callable[[Any, str], None]] = {}
-        self._source: Source | None = None
-        self._tried_source_ns = 0
-        self._log_pause_ns = self._log_awake_ns = 0
-        self._log_asleep_until_ns: int | None = None
-        self._log_more = False
+        self._children = Children(self._poller)
         self._trigger: int | None = None
         self._pressed = self._ending = False
         self._advised = False
@@ -104,7 +91,7 @@ class Service:
         self._signals, self._signal_inlet = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._poller.register(self._signals, select.POLLIN)
         now_ns = clock.now_ns()
-        self._collector = LogCollector(now_ns)
+        self._log = LogReader(self._poller, options.journal, now_ns)
         self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
         self._advise_settings: dict[str, Any] = {}
         self._apply_settings: dict[str, Any] = {}
@@ -143,7 +130,7 @@ class Service:
         known = self._keeper.open(times)
         self._state = start(self._limits, times.now_ns, known)
         for fault in self._keeper.take_faults():
-            self._observe(fault)
+            self._tell(fault.function, fault.reason)
         self._open_log()
         with contextlib.suppress(OSError):
             if self._options.root == "/":
@@ -171,15 +158,12 @@ class Service:
 
     def _end(self) -> None:
         self._notifier.stopping()
-        if self._source is not None and self._told():
-            self._keeper.moved(self._source.cursor)
-        for child in self._children.values():
-            child.end()
-        self._children.clear()
+        if self._log.is_open and self._told():
+            self._keeper.moved(self._log.cursor)
+        self._children.end_all()
         self._withdraw_plan()
         self._keeper.close(self._times(), self._state)
-        if self._source is not None:
-            self._source.close()
+        self._log.close()
         for handle in (self._trigger, self._signals, self._signal_inlet):
             if handle is not None:
                 os.close(handle)
@@ -191,20 +175,19 @@ class Service:
         ready = {handle for handle, _ in self._clock.wait(self._poller, self._timeout_ns(), busy=bool(self._children))}
         if self._signals in ready:
             self._take_signal()
-        for handle in [handle for handle in self._children if handle in ready]:
-            self._collect(handle)
+        self._children.collect(ready)
         if self._trigger is not None and self._trigger in ready:
             self._pressed = True
         now_ns = self._clock.now_ns()
-        self._wake_log(now_ns)
-        log_ready = self._source is not None and self._source.handle in ready
+        self._log.listen(now_ns)
+        woken = self._log.woke(ready)
         due = sleep_ns(self._state, now_ns) == 0 or (self._pressed and self._may_poll_early(now_ns))
-        if log_ready or self._log_more or due or self._collector.due_ns(now_ns) == 0:
-            self._read_log(now_ns, woken=log_ready)
+        if woken or due or self._log.is_due(now_ns):
+            self._read_log(now_ns, woken=woken)
         if due:
             self._pressed = False
             self._poll()
-        self._end_late_children(now_ns)
+        self._children.end_late(now_ns)
         self._flush()
         self._notifier.alive(self._status())
         if self._options.once and self._advised and not self._children:
@@ -214,14 +197,10 @@ class Service:
 
     def _timeout_ns(self) -> int:
         now_ns = self._clock.now_ns()
-        if self._log_more:
-            return 0
         waits = [sleep_ns(self._state, now_ns)]
-        block_ns = self._collector.due_ns(now_ns)
-        if block_ns is not None:
-            waits.append(block_ns)
-        if self._log_asleep_until_ns is not None and self._log_pause_ns < self._state.limits.longest_ns:
-            waits.append(max(0, self._log_asleep_until_ns - now_ns))
+        log_ns = self._log.timeout_ns(now_ns)
+        if log_ns is not None:
+            waits.append(log_ns)
         if self._pressed:
             waits.append(max(0, self._state.last_ns + self._state.limits.shortest_ns - now_ns))
         return min(waits)
@@ -241,7 +220,7 @@ class Service:
 
     def _report_failures(self, reading: Reading) -> None:
         for path in ("proc/zoneinfo", "proc/vmstat"):
-            self._observe(Fault(path, reading.failures.get(path)))
+            self._tell(path, reading.failures.get(path))
 
     def _check_clock(self) -> None:
         """Notice a wall clock that jumps: what is kept on disk has its times."""
@@ -249,80 +228,36 @@ class Service:
         jump = offset - self._clock_offset
         self._clock_offset = offset
         if abs(jump) > CLOCK_JUMP_SECONDS:
-            self._observe(Fault(CLOCK, f"it jumped by {jump:+.0f} s; times in the history before that are off"))
+            self._tell(CLOCK, f"it jumped by {jump:+.0f} s; times in the history before that are off")
         else:
-            self._observe(Fault(CLOCK, None))
+            self._tell(CLOCK, None)
 
     # -- the kernel's log ---------------------------------------------------------------------------------------
 
     def _open_log(self) -> None:
         """Open the kernel's log where the last reading ended."""
-        self._tried_source_ns = self._clock.now_ns()
-        if self._options.root != "/" and self._options.journal is None:
-            return
-        try:
-            self._source = open_source(self._keeper.cursor, self._options.journal)
-        except ReadError as error:
-            self._observe(Fault(LOG, str(error)))
-            return
-        self._poller.register(self._source.handle, select.POLLIN)
-        self._log_more = True
-        self._observe(Fault(LOG, None))
+        if self._options.root == "/" or self._options.journal is not None:
+            self._log.open(self._keeper.cursor, self._clock.now_ns())
+            self._tell(LOG, self._log.fault)
 
     def _read_log(self, now_ns: int, *, woken: bool) -> None:
-        self._log_more = False
-        if self._source is None:
-            if now_ns - self._tried_source_ns >= RETRY_NS:
-                self._open_log()
-        else:
-            self._read_source(self._source, now_ns, woken=woken)
-        counts, blocks = self._collector.take(now_ns)
-        if counts is not None and (counts.counts or counts.suppressed or counts.lost_lines):
+        counts, blocks = self._log.read(now_ns, self._keeper.cursor, woken=woken)
+        self._tell(LOG, self._log.fault)
+        if counts is not None:
             self._observe(counts)
-        self._waiting_blocks = (*self._waiting_blocks, *blocks)[-16:]
-        self._decode()
-
-    def _read_source(self, source: Source, now_ns: int, *, woken: bool) -> None:
-        handle = source.handle
-        try:
-            count, self._log_more = source.read(self._collector, now_ns, LINES_AT_ONCE)
-        except ReadError as error:
-            self._poller.unregister(handle)
-            source.close()
-            self._source = None
-            self._log_asleep_until_ns = None
-            self._observe(Fault(LOG, str(error)))
-            return
-        if source.handle != handle and self._log_asleep_until_ns is None:
-            self._poller.unregister(handle)
-            self._poller.register(source.handle, select.POLLIN)
-        if count:
-            self._log_pause_ns = LOG_PAUSE_NS
-        elif woken:
-            calm = now_ns - self._log_awake_ns > 2 * self._log_pause_ns
-            longer = LOG_PAUSE_NS if calm else max(LOG_PAUSE_NS, 2 * self._log_pause_ns)
-            self._log_pause_ns = min(longer, self._state.limits.longest_ns)
-        if woken and not self._log_more and self._log_asleep_until_ns is None:
-            self._poller.unregister(source.handle)
-            self._log_asleep_until_ns = now_ns + self._log_pause_ns
-
-    def _wake_log(self, now_ns: int) -> None:
-        """Listen to the log again once its pause is over."""
-        asleep = self._log_asleep_until_ns
-        if self._source is not None and asleep is not None and now_ns >= asleep:
-            self._poller.register(self._source.handle, select.POLLIN)
-            self._log_asleep_until_ns = None
-            self._log_awake_ns = now_ns
+        if blocks:
+            self._waiting_blocks = (*self._waiting_blocks, *blocks)[-MOST_BLOCKS:]
+            self._decode()
 
     def _decode(self) -> None:
         """Have the blocks that were kept decoded, one child at a time."""
-        if not self._waiting_blocks or any(child.purpose == DECODER for child in self._children.values()):
+        if not self._waiting_blocks or self._children.busy(DECODER):
             return
         blocks, self._waiting_blocks = self._waiting_blocks, ()
         self._start(DECODER, lambda: work.decode(blocks), self._take_decoded)
 
     def _take_decoded(self, answer: Any, reason: str) -> None:
-        self._observe(Fault(DECODER, reason or None))
+        self._tell(DECODER, reason or None)
         if not reason:
             self._observe(work.decoded_of(answer))
         self._decode()
@@ -330,31 +265,7 @@ class Service:
     # -- children -----------------------------------------------------------------------------------------------
 
     def _start(self, purpose: str, job: Callable[[], Any], take: Callable[[Any, str], None]) -> None:
-        try:
-            child = Child(purpose, job, self._clock.now_ns())
-        except OSError as error:
-            take(None, f"no process for it: {error.strerror}")
-            return
-        self._children[child.handle] = child
-        self._answers[purpose] = take
-        self._poller.register(child.handle, select.POLLIN)
-
-    def _collect(self, handle: int) -> None:
-        child = self._children[handle]
-        if not child.collect():
-            return
-        del self._children[handle]
-        self._poller.unregister(handle)
-        answer, reason = child.finish()
-        self._answers.pop(child.purpose)(answer, reason)
-
-    def _end_late_children(self, now_ns: int) -> None:
-        for handle, child in list(self._children.items()):
-            if now_ns - child.started_ns >= CHILD_NS:
-                del self._children[handle]
-                self._poller.unregister(handle)
-                child.end()
-                self._answers.pop(child.purpose)(None, f"no answer within {CHILD_NS // SECOND_NS} s")
+        self._children.start(purpose, job, take, self._clock.now_ns())
 
     def _ask_and_wait(self, purpose: str, job: Callable[[], Any]) -> tuple[Any, str]:
         """Have something done before the loop begins; signals end the waiting."""
@@ -366,12 +277,11 @@ class Service:
                 return None, f"no answer within {SELF_TEST_SECONDS} s"
             if self._signals in ready:
                 self._take_signal()
-            for handle in [handle for handle in self._children if handle in ready]:
-                self._collect(handle)
+            self._children.collect(ready)
         return answers[0] if answers else (None, "interrupted")
 
     def _advise(self, counted: Meanwhile | None) -> None:
-        if any(child.purpose == ADVICE for child in self._children.values()):
+        if self._children.busy(ADVICE):
             return
         times = self._times()
         question = work.Question(
@@ -397,7 +307,7 @@ class Service:
     def _write_metrics(self, times: Times) -> None:
         """Have the file for node_exporter written, where one is configured."""
         last = self._metrics_ns
-        if not self._metrics_path or any(child.purpose == METRICS for child in self._children.values()):
+        if not self._metrics_path or self._children.busy(METRICS):
             return
         if last is not None and times.now_ns - last < METRICS_NS:
             return
@@ -407,20 +317,20 @@ class Service:
         self._start(METRICS, lambda: work.write_metrics(root, target, history, state, recommended), self._take_metrics)
 
     def _take_metrics(self, _: Any, reason: str) -> None:
-        self._observe(Fault(METRICS, reason or None))
+        self._tell(METRICS, reason or None)
 
     def _reports_since(self, times: Times) -> float | None:
         """When the oldest open finding about a report was first seen; None where the adviser has no log to read."""
-        if self._source is None or self._source.name != JOURNAL:
+        if not self._log.is_journal:
             return None
         found = [known.first_ns for known in self._state.findings.values() if known.seen.kind is Kind.REPORT]
         return times.seconds(min(found)) if found else None
 
     def _take_advice(self, answer: Any, reason: str) -> None:
         self._advised = True
-        self._observe(Fault(ADVICE, reason or None))
+        self._tell(ADVICE, reason or None)
         if not reason:
-            self._observe(Fault(PLAN, answer["trouble"] or None))
+            self._tell(PLAN, answer["trouble"] or None)
             self._observe(work.advices_of(answer))
 
     # -- configuration and signals ------------------------------------------------------------------------------
@@ -473,6 +383,11 @@ class Service:
         for action in actions:
             self._carry_out(action)
 
+    def _tell(self, function: str, reason: str | None) -> None:
+        """A function does not work (why), or works (None)."""
+        if self._state.faults.get(function) != reason:  # said already: by far the usual case
+            self._observe(Fault(function, reason))
+
     def _carry_out(self, action: Action) -> None:
         times = self._times()
         if isinstance(action, Ask):
@@ -485,16 +400,16 @@ class Service:
 
     def _flush(self) -> None:
         """Put on disk what is due; what fails there is told as any other fault."""
-        if self._source is not None and self._told():
-            self._keeper.moved(self._source.cursor)
+        if self._log.is_open and self._told():
+            self._keeper.moved(self._log.cursor)
         self._keeper.flush(self._times(), self._state)
         for fault in self._keeper.take_faults():
-            self._observe(fault)
+            self._tell(fault.function, fault.reason)
 
     def _told(self) -> bool:
         """Whether everything that was read of the log has become an event: only then may its place be kept."""
-        decoding = any(child.purpose == DECODER for child in self._children.values())
-        return self._collector.idle and not (self._waiting_blocks or self._state.pending or decoding)
+        decoding = self._children.busy(DECODER)
+        return self._log.idle and not (self._waiting_blocks or self._state.pending or decoding)
 
     def _times(self) -> Times:
         return Times(self._clock.now_ns(), self._clock.wall_seconds())

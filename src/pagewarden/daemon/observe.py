@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from pagewarden.daemon.quick import QuickCounters, QuickZone, quick_zones
+from pagewarden.daemon.quick import QuickCounters, QuickZone, quick_pressure, quick_zones
 from pagewarden.daemon.types import Reading, ZoneReading
 from pagewarden.errors import ParseError, ReadError
 from pagewarden.procfs.pressure import parse_pressure
 from pagewarden.procfs.reader import FolderRoot, HeldFile, decode_text
-from pagewarden.procfs.types import Pressure, Zone
+from pagewarden.procfs.types import Zone
 from pagewarden.procfs.zoneinfo import parse_zoneinfo
 
 ZONEINFO, VMSTAT, PRESSURE = "proc/zoneinfo", "proc/vmstat", "proc/pressure/memory"
@@ -36,7 +36,7 @@ class Observer:
         """Read once; what cannot be read is in `failures`. Never raises."""
         failures: dict[str, str] = {}
         zones = self._parsed(ZONEINFO, _read_zones, failures) or []
-        pressure: Pressure | None = self._parsed(PRESSURE, parse_pressure, failures)
+        some_us, full_us = self._parsed(PRESSURE, _read_pressure, failures) or (None, None)
         return Reading(
             zones=tuple(
                 ZoneReading(
@@ -52,8 +52,8 @@ class Observer:
                 if zone.present_pages
             ),
             counters=self._parsed(VMSTAT, self._counters.read, failures),
-            pressure_some_us=None if pressure is None else pressure.some.total_us,
-            pressure_full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
+            pressure_some_us=some_us,
+            pressure_full_us=full_us,
             settings=self._fingerprint(zones),
             applied=hash(tuple(map(_stamp, self._applied))),
             failures=failures,
@@ -107,6 +107,15 @@ def _read_zones(text: str, path: str) -> list[QuickZone]:
     if found is not None:
         return found
     return [_quick_zone(zone) for node in parse_zoneinfo(text, path) for zone in node.zones]
+
+
+def _read_pressure(text: str, path: str) -> tuple[int, int | None]:
+    """Read the totals, likewise."""
+    found = quick_pressure(text)
+    if found is not None:
+        return found
+    pressure = parse_pressure(text, path)
+    return pressure.some.total_us, None if pressure.full is None else pressure.full.total_us
 
 
 def _quick_zone(zone: Zone) -> QuickZone:

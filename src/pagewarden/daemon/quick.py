@@ -1,6 +1,6 @@
-"""What a poll needs of zoneinfo and vmstat, without reading the rest of them. Pure.
+"""What a poll needs of zoneinfo, vmstat and pressure, without reading the rest of them. Pure.
 
-These two files are most of what a poll costs. Here the lines that the service judges are picked out of the shapes that
+These files are most of what a poll costs. Here the lines that the service judges are picked out of the shapes that
 kernels print; whatever does not have such a shape is left to the parsers of `procfs`, which also say what is wrong.
 """
 
@@ -26,6 +26,12 @@ _ZONE = re.compile(
     r"(?: +(?:\w+ +)?\d+\n)*"
     r" +protection: (\([\d, ]+\))\n",
     re.MULTILINE,
+)
+
+
+_TOTALS = re.compile(
+    r"some avg10=[\d.]+ avg60=[\d.]+ avg300=[\d.]+ total=(\d{1,19})\n"
+    r"(?:full avg10=[\d.]+ avg60=[\d.]+ avg300=[\d.]+ total=(\d{1,19})\n)?"
 )
 
 
@@ -64,6 +70,12 @@ def quick_zones(text: str) -> list[QuickZone] | None:
         )
         for node, name, free, boost, low_min, low, high, present, managed, protection in found
     ]
+
+
+def quick_pressure(text: str) -> tuple[int, int | None] | None:
+    """Read the totals of /proc/pressure/memory, in us: of some, and of full where it is told; None: another shape."""
+    found = _TOTALS.fullmatch(text)
+    return None if found is None else (int(found[1]), int(found[2]) if found[2] else None)
 
 
 class QuickCounters:

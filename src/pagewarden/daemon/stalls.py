@@ -1,4 +1,7 @@
-"""Whether tasks are held up by reclaim or compaction: rates over the last minute or more, from counters. Pure."""
+"""Whether tasks are held up by reclaim or compaction: rates over the last minute or more, from counters. Pure.
+
+No setting is named here: which one answers, if any, depends on the kernel and is for the adviser, who is asked then.
+"""
 
 from dataclasses import dataclass
 
@@ -10,7 +13,11 @@ WINDOW_NS = MINUTE_NS
 _MAX_STEPS = 64
 
 STALLS_PER_SECOND = 1.0
+STALLS_UNDER_PRESSURE = 0.1
+"""Fewer stalls are felt where there is pressure as well: kswapd's own work, a group's limit and pages read back in are
+pressure too, and without stalls it is these."""
 PRESSURE_PERCENT = 1.0
+"""These three are the adviser's (advise/watermark_scale_factor.py), whose imports are not wanted here."""
 COMPACTIONS_PER_SECOND = 1.0
 FAILED_PERCENT = 50
 """Direct compaction that fails this often is work for nothing."""
@@ -84,13 +91,12 @@ def judge_stalls(found: Rates, present: bool) -> Seen | None:
     :param present: it did so before: then it must ease to half before it is over.
     """
     share = EASED if present else 1.0
-    by_count = found.stalls_per_second is not None and found.stalls_per_second >= STALLS_PER_SECOND * share
-    by_pressure = found.pressure_percent is not None and found.pressure_percent >= PRESSURE_PERCENT * share
-    if not (by_count or by_pressure):
+    if found.stalls_per_second is None:
         return None
-    parts = []
-    if found.stalls_per_second is not None:
-        parts.append(f"{found.stalls_per_second:.1f} direct reclaims a second")
+    pressed = found.pressure_percent is not None and found.pressure_percent > PRESSURE_PERCENT * share
+    if found.stalls_per_second < (STALLS_UNDER_PRESSURE if pressed else STALLS_PER_SECOND) * share:
+        return None
+    parts = [f"{found.stalls_per_second:.1f} direct reclaims a second"]
     if found.pressure_percent is not None:
         parts.append(f"{found.pressure_percent:.1f} % of the time lost to memory pressure")
     text = f"Tasks wait for memory: {', '.join(parts)} over {found.seconds:.0f} s."
@@ -102,7 +108,6 @@ def judge_stalls(found: Rates, present: bool) -> Seen | None:
         cause="direct-reclaim-stalls",
         severity="warning",
         text=text,
-        key="vm.watermark_scale_factor",
         details=_details(found),
     )
 
@@ -120,7 +125,6 @@ def judge_compaction(found: Rates, present: bool) -> Seen | None:
         severity="notice",
         text=f"Tasks compact memory by themselves {rate:.1f} times a second, {failed:.0f} % of it in vain, over "
         f"{found.seconds:.0f} s: free memory is in small pieces.",
-        key="vm.compaction_proactiveness",
         details=_details(found),
     )
 

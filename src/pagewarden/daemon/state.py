@@ -38,8 +38,9 @@ from pagewarden.daemon.types import (
 
 ASK_EVERY_NS = 6 * HOUR_NS
 """The adviser is asked this often where nothing happens."""
-RENEW_PLAN_NS = 5 * MINUTE_NS
-"""A plan is made anew this often while it holds: the half that carries it out takes none older than 10 minutes."""
+LOOK_AGAIN_NS = HOUR_NS
+"""And this often while something is recommended: what forbids it now (the hour, pressure, young evidence) may be over,
+and a plan that was not carried out is offered anew."""
 ASK_PAUSE_NS = MINUTE_NS
 """The least time between two questions to the adviser."""
 MAX_ENTRIES_AN_HOUR = 60
@@ -127,8 +128,6 @@ def fold(state: State, seen: Observation, now_ns: int) -> tuple[State, list[Acti
     elif isinstance(seen, Advices):
         state, actions = _take_advice(state, seen, now_ns)
     elif isinstance(seen, Fault):
-        if state.faults.get(seen.function) == seen.reason:
-            return state, []  # said already: by far the usual case
         state, actions = _take_fault(state, seen)
     else:
         state, actions = _take_decoded(state, seen, now_ns)
@@ -141,27 +140,16 @@ def sleep_ns(state: State, now_ns: int) -> int:
 
 
 def set_limits(state: State, limits: Limits) -> State:
-    """Take a new configuration."""
-    return replace(state, limits=limits, next_poll_ns=min(state.next_poll_ns, state.last_ns + limits.longest_ns))
+    """Take a new configuration; what it allows and declines is for the adviser."""
+    next_ns = min(state.next_poll_ns, state.last_ns + limits.longest_ns)
+    return replace(state, limits=limits, next_poll_ns=next_ns, wants_advice="configuration read again")
 
 
 def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, list[Action]]:
-    last, elapsed_ns = state.last, now_ns - state.last_ns
+    last, elapsed_ns, baselines = state.last, now_ns - state.last_ns, state.baselines
     before = last.zones if last is not None else ()
-    actions: list[Action] = []
     interval = poll_interval_ns(reading.zones, before, elapsed_ns, state.limits.shortest_ns, state.limits.longest_ns)
-    if last is not None:
-        if reading.settings != last.settings:
-            state = replace(state, wants_advice="settings changed")
-        elif reading.applied != last.applied:
-            state = replace(state, wants_advice="something was applied, or its probation ended")
-        state = _add_step(state, last, reading, elapsed_ns)
-        state, more = _judge_rates(state, now_ns)
-        actions += more
-        state, more = _count_kills(state, last, reading, now_ns)
-        actions += more
-    if _below_min(reading) and not state.wants_advice:
-        state = replace(state, wants_advice="a zone is below its min mark")
+    # All at once: this is most of what a poll costs where nothing happens.
     state = replace(
         state,
         last=reading,
@@ -170,7 +158,15 @@ def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, l
         polls=state.polls + 1,
         day_polls=state.day_polls + 1,
         lowest=_lowest(state.lowest, reading),
+        steps=state.steps if last is None else _with_step(state.steps, last, reading, elapsed_ns),
+        baselines=remember(baselines, reading, now_ns),
+        wants_advice=_asks(state.wants_advice, last, reading),
     )
+    actions: list[Action] = []
+    if last is not None:
+        state, actions = _judge_rates(state, now_ns)
+        state, more = _count_kills(state, last, reading, now_ns)
+        actions += more
     state, undecoded = _tell_undecoded(state, now_ns)
     actions += undecoded
     # Advice ends only where the adviser has just been asked.
@@ -179,16 +175,23 @@ def _take_reading(state: State, reading: Reading, now_ns: int) -> tuple[State, l
         state = replace(state, findings=after)
     if any(entry.phase is Phase.ENDED and entry.kind in (Kind.STALLS, Kind.COMPACTION) for entry in entries):
         state = replace(state, wants_advice=state.wants_advice or "stalls are over")
-    state, asked = _ask(state, reading, now_ns)
-    state = replace(state, baselines=remember(state.baselines, reading, now_ns))
+    state, asked = _ask(state, baselines, reading, now_ns)
     state, summary = _summary(state, now_ns)
     return state, [*actions, *entries, *asked, *summary]
 
 
-def _add_step(state: State, last: Reading, reading: Reading, elapsed_ns: int) -> State:
+def _asks(wanted: str, last: Reading | None, reading: Reading) -> str:
+    """Say why the adviser is to be asked, as far as a reading tells; else what was `wanted` before."""
+    if last is not None and reading.settings != last.settings:
+        return "settings changed"
+    if last is not None and reading.applied != last.applied:
+        return "something was applied, or its probation ended"
+    return wanted or ("a zone is below its min mark" if _below_min(reading) else "")
+
+
+def _with_step(steps: tuple[Step, ...], last: Reading, reading: Reading, elapsed_ns: int) -> tuple[Step, ...]:
     pressure = less(reading.pressure_some_us, last.pressure_some_us)
-    step = Step(max(elapsed_ns, 0), increase(last.counters, reading.counters), pressure)
-    return replace(state, steps=add_step(state.steps, step))
+    return add_step(steps, Step(max(elapsed_ns, 0), increase(last.counters, reading.counters), pressure))
 
 
 def _judge_rates(state: State, now_ns: int) -> tuple[State, list[Action]]:
@@ -249,8 +252,8 @@ def _lowest(lowest: tuple[int, str] | None, reading: Reading) -> tuple[int, str]
     return distance, f"node {zone.node} {zone.name}"
 
 
-def _ask(state: State, reading: Reading, now_ns: int) -> tuple[State, list[Action]]:
-    """Decide whether the adviser is to be asked now."""
+def _ask(state: State, baselines: tuple[Baseline, ...], reading: Reading, now_ns: int) -> tuple[State, list[Action]]:
+    """Decide whether the adviser is to be asked now. :param baselines: as they were before this reading."""
     why = state.wants_advice
     asked = state.asked_ns
     if asked is not None:
@@ -260,13 +263,13 @@ def _ask(state: State, reading: Reading, now_ns: int) -> tuple[State, list[Actio
             why = "to confirm"
         if not why and _waits_for_end(state) and now_ns - asked >= life.ENDS_AFTER_NS:
             why = "to see whether it is over"
-        if not why and state.plan and now_ns - asked >= RENEW_PLAN_NS:
-            why = "to renew the plan"
+        if not why and state.recommended and now_ns - asked >= LOOK_AGAIN_NS:
+            why = "to see whether it may be done now"
         if not why and now_ns - asked >= ASK_EVERY_NS:
             why = "routine"
     if not why:
         return state, []
-    counted = meanwhile(state.baselines, reading, now_ns)
+    counted = meanwhile(baselines, reading, now_ns)
     return replace(state, wants_advice="", asked_ns=now_ns), [Ask(why, counted)]
 
 

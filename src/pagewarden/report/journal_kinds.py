@@ -180,8 +180,8 @@ KINDS = (
         "Tasks wait while they reclaim memory themselves",
         "Memory is handed out faster than kswapd frees it, so those who ask must free some first, and wait.\n\n"
         "A larger gap between the low and the min mark lets kswapd start earlier: pagewarden advise computes "
-        "vm.watermark_scale_factor from what was seen. More free memory (vm.min_free_kbytes) is the weaker "
-        "remedy.",
+        "vm.watermark_scale_factor from what was seen. Where there is none (before Linux 4.6), and as the weaker "
+        "remedy elsewhere, more free memory (vm.min_free_kbytes) widens it too.",
     ),
     JournalKind(
         "fragmentation-rising",

@@ -7,8 +7,9 @@ from tests.conftest import DATA
 
 from pagewarden.daemon.counters import followed
 from pagewarden.daemon.observe import _quick_zone
-from pagewarden.daemon.quick import QuickCounters, quick_zones
+from pagewarden.daemon.quick import QuickCounters, quick_pressure, quick_zones
 from pagewarden.errors import ParseError
+from pagewarden.procfs.pressure import parse_pressure
 from pagewarden.procfs.vmstat import parse_vmstat
 from pagewarden.procfs.zoneinfo import parse_zoneinfo
 
@@ -16,6 +17,7 @@ FILES = sorted(path for path in DATA.rglob("zoneinfo*") if path.is_file())
 LEFT = {"zoneinfo-2.6.16", "zoneinfo-2.6.32", "zoneinfo-5.8"}
 """Older than the quick reader's shapes, or cut down by hand."""
 MACHINE = (DATA / "machines" / "db1-16g" / "proc" / "zoneinfo").read_text()
+PSI = "some avg10=0.00 avg60=1.50 avg300=0.00 total=7\n"
 
 
 @pytest.mark.parametrize("path", [*FILES, Path("/proc/zoneinfo")], ids=str)
@@ -70,3 +72,16 @@ def test_a_counter_that_is_damaged_later_is_an_error(line: str) -> None:
     reader.read("nr_free_pages 5\noom_kill 0\n", "vmstat")
     with pytest.raises(ParseError):
         reader.read(f"nr_free_pages 5\n{line}\n", "vmstat")
+
+
+@pytest.mark.parametrize("full", ["", "full avg10=99.00 avg60=0.12 avg300=0.00 total=18446744073709551\n"])
+def test_pressure_is_that_of_the_parser(full: str) -> None:
+    pressure = parse_pressure(PSI + full)
+    expected = pressure.some.total_us, None if pressure.full is None else pressure.full.total_us
+    assert quick_pressure(PSI + full) == expected
+
+
+@pytest.mark.parametrize("text", ["", "some avg10=0.00 avg60=0.00 avg300=0.00 total=x\n", "full\nsome\n", PSI * 2])
+def test_other_pressure_is_left_to_the_parser(text: str) -> None:
+    assert quick_pressure(PSI) == (7, None)
+    assert quick_pressure(text) is None

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pagewarden.advise import watermark_scale_factor as scale
 from pagewarden.daemon import findings as life
+from pagewarden.daemon import stalls as judged
 from pagewarden.daemon.state import MAX_ENTRIES_AN_HOUR, UNDECODED, Limits, State, fold, sleep_ns, start
 from pagewarden.daemon.types import (
     DAY_NS,
@@ -249,11 +251,29 @@ def test_counters_that_begin_again_make_no_stalls() -> None:
         assert entries(run.see(replace(CALM, counters=counters), after=MINUTE_NS)) == []
 
 
-def test_pressure_alone_is_a_stall() -> None:
+@pytest.mark.parametrize(("stalls", "told"), [(0, False), (5, False), (6, True), (59, True), (None, False)])
+def test_pressure_counts_only_beside_stalls(stalls: int | None, told: bool) -> None:
+    """kswapd's work, a group's limit and pages read back in are pressure too; no setting here answers these."""
     run = Run()
     run.see(CALM)
-    actions = run.see(replace(CALM, pressure_some_us=3_000_000), after=MINUTE_NS)
-    assert entries(actions) == [(Phase.APPEARED, "direct-reclaim-stalls", 1)]
+    counters = {} if stalls is None else {"allocstall": stalls}
+    actions = run.see(replace(CALM, pressure_some_us=3_000_000, counters=counters), after=MINUTE_NS)
+    assert entries(actions) == ([(Phase.APPEARED, "direct-reclaim-stalls", 1)] if told else [])
+
+
+def test_stalls_are_felt_as_the_adviser_feels_them() -> None:
+    ours = (judged.STALLS_PER_SECOND, judged.STALLS_UNDER_PRESSURE, judged.PRESSURE_PERCENT)
+    assert ours == (scale.STALLS_A_SECOND, scale.LATENCY_STALLS_A_SECOND, scale.SOME_PERCENT)
+
+
+def test_a_rate_names_no_setting() -> None:
+    """The kernel may lack it (watermark_scale_factor before 4.6); what answers is for the adviser, who is asked."""
+    run = Run()
+    run.see(CALM)
+    fails = {"allocstall": 600, "compact_stall": 600, "compact_fail": 600}
+    run.see(replace(CALM, counters=dict.fromkeys(fails, 0)), after=MINUTE_NS)
+    told = [entry for entry in run.see(replace(CALM, counters=fails), after=MINUTE_NS) if isinstance(entry, Entry)]
+    assert {(entry.cause, entry.key) for entry in told} == {("direct-reclaim-stalls", ""), ("fragmentation-rising", "")}
 
 
 def test_kills_are_counted_where_the_log_cannot_be_read() -> None:

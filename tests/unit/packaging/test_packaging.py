@@ -54,7 +54,7 @@ def root(tmp_path: Path) -> Path:
         "proc/sys/vm/lowmem_reserve_ratio": "256\t128\t32\t0\t0\n",
         "etc/sysctl.d/60-pagewarden.conf": SNIPPET,
         "var/lib/pagewarden/apply/record.json": record(OWNED),
-        "var/lib/pagewarden/history.db": "x",
+        "var/lib/pagewarden/history/history.db": "x",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
