@@ -83,7 +83,7 @@ def _named(comm: str | None, pid: int) -> str:
 def holder_sentences(held: Holders) -> Iterator[str]:
     """Say who held memory: the largest tasks, the kernel's own caches, shared memory, and whether swap was left."""
     where = f"Of {human_bytes(held.total_kb * 1024)}" if held.total_kb else "In the report"
-    parts = _largest_tasks(held)
+    parts = _largest_tasks(held, (held.total_kb or 0) // 100)
     if held.is_large(held.anonymous_kb):
         parts.append(f"all tasks together had {human_bytes((held.anonymous_kb or 0) * 1024)} of their own")
     if held.slab_kb is not None:
@@ -96,18 +96,19 @@ def holder_sentences(held: Holders) -> Iterator[str]:
         yield _swap(held.swap_total_kb, held.swap_free_kb)
 
 
-def _largest_tasks(held: Holders) -> list[str]:
+def _largest_tasks(held: Holders, least_kb: int) -> list[str]:
     return [
         f"{name} had {human_bytes(kb * 1024)}"
         for name, kb in held.tasks[:MAX_TASKS]
-        if kb * 10 >= held.tasks[0][1] and kb * 100 >= (held.total_kb or 0)
+        if kb > least_kb and kb * 10 >= held.tasks[0][1]
     ]
 
 
 def task_sentences(held: Holders) -> Iterator[str]:
     """Name the largest tasks alone: all there is to say of a control group."""
-    if held.tasks:
-        yield f"Of its tasks, {', '.join(_largest_tasks(held))}."
+    largest = _largest_tasks(held, 0)
+    if largest:
+        yield f"Of its tasks, {', '.join(largest)}."
 
 
 def huge_page_sentences(held: Holders) -> Iterator[str]:

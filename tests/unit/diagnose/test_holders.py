@@ -105,6 +105,15 @@ def test_without_a_task_list_the_process_killed_is_what_is_known() -> None:
     assert found.remedies[0].action == "look at fio (process 5)"
 
 
+@pytest.mark.parametrize(("rss_pages", "said"), [(25, "Of its tasks, sh (process 5) had 100 KiB."), (0, None)])
+def test_a_group_s_tasks_count_however_small(rss_pages: int, said: str | None) -> None:
+    zone = modern("Normal", 90_000, 1000, (0, 0, 0, 0), PAGES)
+    tasks = (Task(5, rss_pages, "sh"),)
+    text = diagnose(recent(zone, kind=ReportKind.MEMCG_OOM, names="GFP_KERNEL", largest_tasks=tasks)).explanation
+    assert (said or "was reached.") in text
+    assert ("Of its tasks" in text) is (said is not None)
+
+
 def test_only_kills_are_asked_who_held_memory() -> None:
     zone = modern("Normal", 90_000, 1000, (0, 0, 0, 0), PAGES)
     failed = diagnose(recent(zone, names="GFP_KERNEL", largest_tasks=TASKS))
