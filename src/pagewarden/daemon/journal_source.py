@@ -22,7 +22,7 @@ from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.journal_files import JOURNAL, JOURNAL_FOLDERS, NEEDED, check_access
 from pagewarden.procfs.reader import read_file
 
-REOPEN_AFTER = 1000
+REOPEN_AFTER = 300
 """Entries after which a file is opened anew: the library keeps mapped, and so resident, what it has read."""
 _KERNEL = "_TRANSPORT=kernel"
 
