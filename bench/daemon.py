@@ -196,9 +196,9 @@ def simulated(folder: Path, seconds: int) -> None:
     row("entries written", str(len(service.entries())))
 
 
-def export(lines: Iterable[str]) -> Iterator[bytes]:
-    """Write kernel lines as `journalctl -o export` does."""
-    for number, line in enumerate(lines, 1):
+def export(lines: Iterable[str], first: int = 1) -> Iterator[bytes]:
+    """Write kernel lines as `journalctl -o export` does. :param first: the number of the first, which dates them."""
+    for number, line in enumerate(lines, first):
         wall, since = 1_700_000_000_000_000 + number * 1000, 100_000_000 + number * 1000
         fields = {
             "__CURSOR": f"s={5:032x};i={number:x};b={BOOT};m={since:x};t={wall:x};x={number:x}",
@@ -230,14 +230,14 @@ def flood_lines(lines: int, reports: int) -> Iterator[str]:
             written += 1
 
 
-def make_journal(folder: Path, lines: Iterable[str]) -> None:
-    """Write the lines into journal files."""
-    folder.mkdir()
+def make_journal(folder: Path, lines: Iterable[str], first: int = 1) -> None:
+    """Write the lines into journal files; see `export`."""
+    folder.mkdir(exist_ok=True)
     writer = subprocess.Popen(
         [REMOTE, f"--output={folder / 'made.journal'}", "-"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert writer.stdin is not None
-    for entry in export(lines):
+    for entry in export(lines, first):
         writer.stdin.write(entry)
     writer.stdin.close()
     if writer.wait() != 0:

@@ -29,13 +29,31 @@ def sendv() -> Callable[..., object]:
     return _part("systemd._journal", "systemd.journal", "sendv")  # type: ignore[no-any-return]
 
 
-def open_reader(directory: str | None) -> Any:
-    """Open this machine's journal, or that in a directory, at the kernel's lines.
+def open_journal(directory: str | None) -> Any:
+    """Open this machine's journal, or that in a directory.
 
     :raises OSError: it cannot be opened.
     """
-    reader_class = _part("systemd._reader", "systemd.journal", "_Reader")
-    local_only = _part("systemd._reader", "systemd.journal", "LOCAL_ONLY")
-    reader = reader_class(0, directory) if directory is not None else reader_class(local_only)
-    reader.add_match("_TRANSPORT=kernel")
-    return reader
+    if directory is not None:
+        return _reader_class()(0, directory)
+    return _reader_class()(_part("systemd._reader", "systemd.journal", "LOCAL_ONLY"))
+
+
+def open_journal_file(path: str) -> Any:
+    """Open one journal file alone. It cannot be waited for.
+
+    :raises OSError: it cannot be opened.
+    """
+    return _reader_class()(0, None, [path])
+
+
+def files_changed(reader: Any) -> bool:
+    """Take notice of what woke the reader of a journal; give whether files came, went or were renamed.
+
+    :raises OSError: the journal cannot be watched any more.
+    """
+    return bool(reader.process() == _part("systemd._reader", "systemd.journal", "INVALIDATE"))
+
+
+def _reader_class() -> Any:
+    return _part("systemd._reader", "systemd.journal", "_Reader")

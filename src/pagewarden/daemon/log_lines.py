@@ -13,6 +13,8 @@ from pagewarden.daemon.types import MINUTE_NS, SECOND_NS, LogCounts
 MAX_BLOCK_LINES = 600
 MAX_BLOCK_BYTES = 96 * 1024
 MAX_LINE = 4096
+MOST_LINES_OF_ENTRY = 256
+"""Of an entry or record with line breaks in it."""
 MAX_TASK_ROWS = 120
 """Rows of an OOM report's process table that are kept: on large machines there are thousands before the last lines."""
 QUIET_LINES = 400
