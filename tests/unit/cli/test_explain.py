@@ -137,7 +137,10 @@ def test_counts_of_several_files(capsys: Capture, tmp_path: Path) -> None:
         )
 
 
-def test_one_missing_file_takes_nothing_from_the_others(capsys: Capture, tmp_path: Path) -> None:
+def test_one_missing_file_takes_nothing_from_the_others(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # a path as long as pytest's may break at its end
     status, out, err = explain(capsys, "--format", "json", FAILURE, tmp_path / "none.log", OOM)
     assert status == 2
     assert [json.loads(line)["kind"] for line in out.splitlines()] == ["page-allocation-failure", "oom"]
