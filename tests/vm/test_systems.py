@@ -6,7 +6,9 @@ PAGEWARDEN_DEB_FOLDER names a folder with packages that are already built; other
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,27 @@ def deb(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package
 
 
+@pytest.fixture(scope="session")
+def by_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give what pip installs of this checkout, below a prefix."""
+    source, prefix = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("prefix")
+    for name in ("src", "systemd"):
+        shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(PROJECT / name, source)
+    command = (sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--ignore-installed")
+    done = subprocess.run(
+        [*command, "--prefix", prefix, source],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return prefix
+
+
 WIRED = tuple(
     word
     for number in (1, 2)
@@ -94,11 +117,13 @@ def judge(suite: str, outcome: Outcome, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_package_from_install_to_purge(
-    suite: str, deb: Path, vm_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    suite: str, deb: Path, by_pip: Path, vm_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = {"pagewarden.deb": deb, "log": PROJECT / "tests/data/explain/atomic-2.6.32.log"}
+    files = {"pagewarden.deb": deb, "earlier.deb": earlier(deb, tmp_path), "by-pip": by_pip}
+    files["log"] = PROJECT / "tests/data/explain/atomic-2.6.32.log"
     outcome = ran(suite, "packages.sh", files, vm_cache, tmp_path)
-    (outcome.files / "measured").open("a").write(f"package_bytes={deb.stat().st_size}\n")
+    with capsys.disabled():
+        print(f"\npackage_bytes={deb.stat().st_size}", flush=True)
     judge(suite, outcome, capsys)
 
 
@@ -112,15 +137,17 @@ def test_the_units_refuse_apply_watch_and_take_back(suite: str, deb: Path, vm_ca
 def test_a_day_with_failures(
     suite: str, deb: Path, vm_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = {"pagewarden.deb": deb, "earlier.deb": earlier(deb, tmp_path), "burst.py": SCRIPTS / "burst.py"}
+    files = {"pagewarden.deb": deb, "burst.py": SCRIPTS / "burst.py"}
     judge(suite, ran(suite, "day.sh", files, vm_cache, tmp_path, memory_mb=256, more=WIRED), capsys)
 
 
 def earlier(deb: Path, folder: Path) -> Path:
-    """Give the same package under a lower version."""
+    """Give the same package under a lower version, with another configuration file than today's."""
     tree, target = folder / "earlier", folder / "earlier.deb"
     subprocess.run(["dpkg-deb", "-R", deb, tree], check=True)
     control = tree / "DEBIAN/control"
     control.write_text(re.sub(r"^Version: .*", "Version: 0.0.1", control.read_text(), flags=re.MULTILINE))
+    with (tree / "etc/pagewarden/pagewarden.toml").open("a") as configuration:
+        configuration.write("\n# as it was in the version before\n")
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, target], check=True, stdout=subprocess.DEVNULL)
     return target

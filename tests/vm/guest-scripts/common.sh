@@ -12,7 +12,7 @@ check() {
     shift
     "$@" >/tmp/said 2>&1 || status=$?
     if ((status == 0)); then
-        echo "ok: $what"
+        echo "ok: $what [at $SECONDS s]"
     else
         echo "FAILED: $what: $* (status $status)"
         sed 's/^/    /' /tmp/said | head -n 60
@@ -70,8 +70,10 @@ installs() {
     check 'an account of its own' getent passwd pagewarden
 }
 
+none_failed() { silent systemctl list-units --failed --quiet --no-legend --plain 'pagewarden*'; }
+
 ends() {
-    check 'no unit failed meanwhile' test -z "$(systemctl --failed --quiet --no-legend 'pagewarden*')"
+    check 'no unit is left failed' none_failed
     echo "failures: $failures"
     exit $((failures > 0))
 }
