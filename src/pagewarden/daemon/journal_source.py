@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pagewarden.daemon.libsystemd import files_changed, open_journal, open_journal_file
+from pagewarden.daemon.libsystemd import invalidated, open_journal, open_journal_file
 from pagewarden.daemon.log_lines import MAX_LINE, MOST_LINES_OF_ENTRY, LogCollector, RawLine
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.journal_files import JOURNAL, JOURNAL_FOLDERS, NEEDED, check_access
@@ -54,6 +54,7 @@ class JournalSource:
             else:
                 self._folders = [Path(directory), *(entry for entry in Path(directory).iterdir() if entry.is_dir())]
                 self._pattern = "*.journal*"
+            self._invalidated = invalidated()
             self._waiter = open_journal(directory)
             self.handle: int = self._waiter.fileno()
             self._files = self._to_read()
@@ -67,7 +68,7 @@ class JournalSource:
         """Give entries to the collector; see `log_source.Source.read`."""
         count = 0
         try:
-            self._changed = files_changed(self._waiter) or self._changed
+            self._changed = self._waiter.process() == self._invalidated or self._changed
             while self._files or self._changed:
                 if not self._files:
                     self._changed, self._files = False, self._to_read()

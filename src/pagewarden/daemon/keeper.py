@@ -10,13 +10,13 @@ from pagewarden.daemon.state import State
 from pagewarden.daemon.types import MINUTE_NS, Degraded, Entry, Fault, Happened, Reading
 from pagewarden.errors import ReadError
 from pagewarden.history.schema import HistoryError
-from pagewarden.history.state import write_state
+from pagewarden.history.state import StateFile
 from pagewarden.history.store import History, Limits
 from pagewarden.history.types import Batch, Event, EventKind, OpenFinding, Sample
 from pagewarden.procfs.reader import FolderRoot
 
 FLUSH_NS = MINUTE_NS
-CALM_FLUSH_NS = 5 * MINUTE_NS
+CALM_FLUSH_NS = 10 * MINUTE_NS
 """Readings are put on disk together, this often: the second where all zones are far from their marks. Events go at
 once. What a crash takes is then what was read in a calm time."""
 RETRY_NS = MINUTE_NS
@@ -36,11 +36,14 @@ class Keeper:
         self.cursor: str | None = None
         self.history_path = None if state_folder is None else f"{state_folder}/history.db"
         self._state_path = None if run_folder is None else f"{run_folder}/state.json"
+        self._state_file = None if self._state_path is None else StateFile(self._state_path)
         self._limits = Limits()
         self._history: History | None = None
         self._samples: list[Sample] = []
         self._events: list[Event] = []
         self._findings: tuple[OpenFinding, ...] = ()
+        self._known: Findings | None = None
+        self._open_now: tuple[OpenFinding, ...] = ()
         self._moved = False
         self._flushed_ns = self._tried_ns = 0
         self._state_polls = -1
@@ -96,6 +99,12 @@ class Keeper:
         if state.polls != self._state_polls:
             self._write_state(times, state)
 
+    def open_findings(self, state: State, times: Times) -> tuple[OpenFinding, ...]:
+        """Give the open findings for the history and the state file; written anew only where any has changed."""
+        if state.findings is not self._known:
+            self._known, self._open_now = state.findings, outlets.open_findings_of(state.findings, times)
+        return self._open_now
+
     def take_faults(self) -> list[Fault]:
         """Give what has failed or works again since the last time."""
         faults, self._faults = self._faults, []
@@ -114,7 +123,7 @@ class Keeper:
         self._flushed_ns = times.now_ns
         if self.history_path is None or (self._history is None and not self._try_again(times)) or self._history is None:
             return
-        findings = outlets.open_findings_of(state.findings, times)
+        findings = self.open_findings(state, times)
         changed = [finding.identity for finding in findings] != [finding.identity for finding in self._findings]
         batch = Batch(
             tuple(self._samples),
@@ -150,10 +159,10 @@ class Keeper:
 
     def _write_state(self, times: Times, state: State) -> None:
         self._state_polls = state.polls
-        if self._state_path is None:
+        if self._state_file is None:
             return
         try:
-            write_state(outlets.service_state(state, times), self._state_path)
+            self._state_file.write(outlets.service_state(state, self.open_findings(state, times), times))
         except OSError as error:
             self._faults.append(Fault(STATE_FILE, f"{self._state_path}: {error.strerror}"))
         else:

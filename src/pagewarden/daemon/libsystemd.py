@@ -47,12 +47,9 @@ def open_journal_file(path: str) -> Any:
     return _reader_class()(0, None, [path])
 
 
-def files_changed(reader: Any) -> bool:
-    """Take notice of what woke the reader of a journal; give whether files came, went or were renamed.
-
-    :raises OSError: the journal cannot be watched any more.
-    """
-    return bool(reader.process() == _part("systemd._reader", "systemd.journal", "INVALIDATE"))
+def invalidated() -> int:
+    """Give what `process()` of a journal answers where files came, went or were renamed."""
+    return int(_part("systemd._reader", "systemd.journal", "INVALIDATE"))
 
 
 def _reader_class() -> Any:

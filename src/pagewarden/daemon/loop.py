@@ -313,7 +313,8 @@ class Service:
             return
         self._metrics_ns = times.now_ns
         root, target, history = self._options.root, self._metrics_path, self._keeper.history_path
-        state, recommended = outlets.service_state(self._state, times), self._state.recommended
+        state = outlets.service_state(self._state, self._keeper.open_findings(self._state, times), times)
+        recommended = self._state.recommended
         self._start(METRICS, lambda: work.write_metrics(root, target, history, state, recommended), self._take_metrics)
 
     def _take_metrics(self, _: Any, reason: str) -> None:

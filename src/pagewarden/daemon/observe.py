@@ -14,8 +14,8 @@ from pagewarden.procfs.zoneinfo import parse_zoneinfo
 
 ZONEINFO, VMSTAT, PRESSURE = "proc/zoneinfo", "proc/vmstat", "proc/pressure/memory"
 RECLAIM_MODE = "proc/sys/vm/zone_reclaim_mode"
-APPLIED = ("var/lib/pagewarden/apply/probation.json", "var/lib/pagewarden/apply/trials.json")
-"""What `apply` leaves for everybody to read, written anew at each change."""
+APPLIED = "var/lib/pagewarden/apply"
+"""Where `apply` keeps its records: each is replaced as a whole, which shows in the time of the folder."""
 
 _T = TypeVar("_T")
 
@@ -28,7 +28,7 @@ class Observer:
 
     def __init__(self, root: str = "/") -> None:
         self._root = FolderRoot(root)
-        self._applied = tuple(os.path.join(root, path) for path in APPLIED)  # noqa: PTH118
+        self._applied = os.path.join(root, APPLIED)  # noqa: PTH118
         self._files = {path: HeldFile(self._root, path) for path in (ZONEINFO, VMSTAT, PRESSURE)}
         self._counters = QuickCounters()
 
@@ -55,7 +55,7 @@ class Observer:
             pressure_some_us=some_us,
             pressure_full_us=full_us,
             settings=self._fingerprint(zones),
-            applied=hash(tuple(map(_stamp, self._applied))),
+            applied=hash(_stamp(self._applied)),
             failures=failures,
         )
 
@@ -93,7 +93,7 @@ class Observer:
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
-    """Tell one content of a file that is only ever replaced from another, without reading it."""
+    """Tell one content of a folder in which files are only ever replaced from another, without reading any."""
     try:
         found = os.stat(path)  # noqa: PTH116  at every poll: pathlib costs several times the call itself
     except OSError:

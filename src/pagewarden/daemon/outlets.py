@@ -194,8 +194,8 @@ def _kind_of(identity: str) -> Kind:
     return named.get(identity, Kind.ADVICE)
 
 
-def service_state(state: State, times: Times) -> ServiceState:
-    """Write what the service says of itself."""
+def service_state(state: State, findings: tuple[OpenFinding, ...], times: Times) -> ServiceState:
+    """Write what the service says of itself. :param findings: those that are open."""
     return ServiceState(
         version=__version__,
         pid=os.getpid(),
@@ -204,7 +204,7 @@ def service_state(state: State, times: Times) -> ServiceState:
         next_poll_seconds=times.seconds(state.next_poll_ns),
         poll_count=state.polls,
         report_count=state.reports,
-        findings=open_findings_of(state.findings, times),
+        findings=findings,
         plan=state.plan,
         probation=tuple(Probation(*change) for change in state.probation),
         degraded=tuple(f"{function}: {reason}" for function, reason in state.faults.items()),

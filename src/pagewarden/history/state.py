@@ -10,38 +10,56 @@ from pagewarden.history.types import OpenFinding, Probation, ServiceState
 SCHEMA = "pagewarden.state/1"
 
 
-def write_state(state: ServiceState, path: str) -> None:
-    """Replace the file at once: whoever reads sees the old state or the new. Everybody may read it.
+class StateFile:
+    """The file, for the service, which writes it at every reading: what rarely changes is encoded only when it does."""
 
-    :raises OSError: it cannot be written.
-    """
-    folder, _, name = path.rpartition("/")
-    fresh = f"{folder}/.{name}.new" if folder else f".{name}.new"
-    left = json.dumps(_document(state), separators=(",", ":")).encode()
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        os.fchmod(handle, 0o644)  # the service's umask takes the rights of others away
-        while left:
-            left = left[os.write(handle, left) :]
-    finally:
-        os.close(handle)
-    os.replace(fresh, path)  # noqa: PTH105  at every reading: pathlib costs several times the call itself
+    def __init__(self, path: str) -> None:
+        folder, _, name = path.rpartition("/")
+        self._path = path
+        self._fresh = f"{folder}/.{name}.new" if folder else f".{name}.new"
+        self._rare: object = None
+        self._encoded = ""
+
+    def write(self, state: ServiceState) -> None:
+        """Replace the file at once: whoever reads sees the old state or the new. Everybody may read it.
+
+        :raises OSError: it cannot be written.
+        """
+        left = self._encode(state).encode()
+        handle = os.open(self._fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            os.fchmod(handle, 0o644)  # the service's umask takes the rights of others away
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
+        os.replace(self._fresh, self._path)  # noqa: PTH105  at every reading: pathlib costs several times the call itself
+
+    def _encode(self, state: ServiceState) -> str:
+        rare = (state.version, state.plan, state.findings, state.probation, state.degraded)
+        if rare != self._rare:
+            document = {
+                "schema": SCHEMA,
+                "version": state.version,
+                "findings": [_fields(finding) for finding in state.findings],
+                "plan": state.plan,
+                "probation": [_fields(change) for change in state.probation],
+                "degraded": state.degraded,
+            }
+            self._rare, self._encoded = rare, json.dumps(document, separators=(",", ":"))[:-1]
+        return (
+            f'{self._encoded},"pid":{state.pid},"since_seconds":{state.since_seconds!r},'
+            f'"last_poll_seconds":{state.last_poll_seconds!r},"next_poll_seconds":{state.next_poll_seconds!r},'
+            f'"poll_count":{state.poll_count},"report_count":{state.report_count}}}'
+        )
 
 
-def _document(state: ServiceState) -> dict[str, Any]:
-    # dataclasses.asdict() copies every value deeply, which costs more than the rest of writing.
-    document = {"schema": SCHEMA, **_fields(state)}
-    document["findings"] = [_fields(finding) for finding in state.findings]
-    document["probation"] = [_fields(change) for change in state.probation]
-    return document
-
-
-def _fields(value: ServiceState | OpenFinding | Probation) -> dict[str, Any]:
+def _fields(value: OpenFinding | Probation) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
 def parse_state(content: bytes, path: str) -> ServiceState:
-    """Read what `write_state` wrote.
+    """Read what `StateFile` wrote.
 
     :raises ReadError: something else. The file belongs to a service without rights, so what is in it is not shown.
     """

@@ -17,7 +17,7 @@ from tests.conftest import DATA
 from pagewarden.cli.common import print_text
 from pagewarden.cli.main import main
 from pagewarden.errors import ReadError
-from pagewarden.history.state import SCHEMA, parse_state, write_state
+from pagewarden.history.state import SCHEMA, StateFile, parse_state
 from pagewarden.history.types import OpenFinding, Probation, ServiceState
 from pagewarden.report.service import render_service
 
@@ -42,11 +42,18 @@ def test_what_is_written_is_read_by_everybody(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     previous = os.umask(0o077)
     try:
-        write_state(STATE, str(path))
-        write_state(replace(STATE, poll_count=361), str(path))
+        file = StateFile(str(path))
+        for state in (
+            STATE,
+            replace(STATE, poll_count=361),
+            replace(STATE, findings=()),
+            replace(STATE, plan=()),
+            STATE,
+        ):
+            file.write(state)
+            assert parse_state(path.read_bytes(), str(path)) == state
     finally:
         os.umask(previous)
-    assert parse_state(path.read_bytes(), str(path)) == replace(STATE, poll_count=361)
     assert path.stat().st_mode & 0o777 == 0o644
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.json"]
 
@@ -55,7 +62,7 @@ def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
     (tmp_path / ".state.json.new").symlink_to("victim")
     with pytest.raises(OSError, match=r"symbolic link|\.new"):
-        write_state(STATE, str(tmp_path / "state.json"))
+        StateFile(str(tmp_path / "state.json")).write(STATE)
     assert (tmp_path / "victim").read_text() == "precious"
 
 
@@ -131,7 +138,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], make_machine: Path) -> 
     state.parent.mkdir(parents=True)
     assert main(["status", "--root", str(make_machine)]) == 0
     assert "Service" not in capsys.readouterr().out, "a capture of a machine without the service"
-    write_state(STATE, str(state))
+    StateFile(str(state)).write(STATE)
     assert main(["status", "--root", str(make_machine)]) == 0
     assert "running since" in capsys.readouterr().out
     assert main(["status", "--root", str(make_machine), "--format", "json"]) == 0

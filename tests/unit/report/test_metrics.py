@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import DATA, PROJECT
 
 from pagewarden.cli.main import main
-from pagewarden.history.state import write_state
+from pagewarden.history.state import StateFile
 from pagewarden.history.store import History, Limits
 from pagewarden.history.types import Batch, Event, EventKind, OpenFinding, ServiceState
 from pagewarden.procfs.snapshot import read_snapshot
@@ -65,7 +65,7 @@ def serviced(tmp_path: Path) -> Path:
     state = ServiceState(
         "0.1.0", 1, NOW - 100, NOW - 5, NOW, 10, 2, (finding, finding), ("a", "b"), (), ("journal: x",)
     )
-    write_state(state, str(root / "run/pagewarden/state.json"))
+    StateFile(str(root / "run/pagewarden/state.json")).write(state)
     history = History(str(root / "var/lib/pagewarden/history/history.db"), Limits(), NOW)
     history.write(Batch(events=(Event(EventKind.REPORT, NOW, NOW, "t", "fragmented", count=7),)), NOW)
     history.write(Batch(), NOW + 1e9)  # removes the event, not what was counted
