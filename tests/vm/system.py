@@ -130,21 +130,24 @@ PATIENCE = (
 SEARCHED = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def image_of(suite: str, cache: Path) -> Image:
-    """Build the image of a suite, or give the one that was built; needs root."""
-    folder = cache / "systems" / suite
+def image_of(suite: str, cache: Path, *, ready: bool = False) -> Image:
+    """Build the image of a suite, or give the one that was built; needs root.
+
+    :param ready: with what pagewarden depends on installed, which takes a minute and more in a guest.
+    """
+    folder = cache / "systems" / (f"{suite}-ready" if ready else suite)
     image = Image(folder / "vmlinuz", folder / "initrd", folder / "disk.ext4")
     recipe = json.dumps([INSTALLED, AT_HAND, JOB_UNIT, JOB_TARGET, RUN_JOB, INIT, MASKED])
     with locked(folder):
         done = folder / "recipe"
         if not done.exists() or done.read_text() != recipe or time.time() - done.stat().st_mtime > 30 * 86400:
             done.unlink(missing_ok=True)
-            _build(suite, cache, folder, image)
+            _build(suite, cache, folder, image, ready=ready)
             done.write_text(recipe)
     return image
 
 
-def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
+def _build(suite: str, cache: Path, folder: Path, image: Image, *, ready: bool) -> None:
     root = folder / "root"
     shutil.rmtree(root, ignore_errors=True)
     kernel = Archive(cache, suite, "amd64").unpacked("linux-image-cloud-amd64*").folder
@@ -152,10 +155,11 @@ def _build(suite: str, cache: Path, folder: Path, image: Image) -> None:
     download = 'rm -f "$1"/var/cache/apt/archives/*.deb; '
     download += "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -y -q --download-only "
     download += f"-o APT::Install-Recommends=yes install {' '.join(AT_HAND)}"
+    included = ",".join([INSTALLED, *(AT_HAND if ready else ())])
     # By way of an archive: mmdebstrap mounts the machine's /proc and /dev into a folder; none of ours may hold them.
     packed = folder / "root.tar"
     _run(
-        *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={INSTALLED}", "--skip=cleanup/apt"),
+        *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={included}", "--skip=cleanup/apt"),
         *(f"--customize-hook={download}", suite, str(packed), mirror()),
     )
     root.mkdir()

@@ -94,11 +94,13 @@ WIRED = tuple(
 """Two network cards, wired to each other and to nothing else."""
 
 
-def ran(suite: str, script: str, files: dict[str, Path], cache: Path, folder: Path, **options: Any) -> Outcome:
+def ran(
+    suite: str, script: str, files: dict[str, Path], cache: Path, folder: Path, *, ready: bool = False, **options: Any
+) -> Outcome:
     """Boot the distribution and run one of the scripts; a boot without a result is tried once more."""
     beside = {"common.sh": SCRIPTS / "common.sh", **files}
     try:
-        image = image_of(suite, cache)
+        image = image_of(suite, cache, ready=ready)
         try:
             return run_in(image, SCRIPTS / script, beside, folder / "first", **{"seconds": RUN_SECONDS, **options})
         except BootError:
@@ -129,7 +131,7 @@ def test_the_package_from_install_to_purge(
 
 def test_the_units_refuse_apply_watch_and_take_back(suite: str, deb: Path, vm_cache: Path, tmp_path: Path) -> None:
     files = {"pagewarden.deb": deb, **{name: SCRIPTS / name for name in UNITS}}
-    outcome = ran(suite, "units.sh", files, vm_cache, tmp_path, seconds=UNITS_SECONDS)
+    outcome = ran(suite, "units.sh", files, vm_cache, tmp_path, ready=True, seconds=UNITS_SECONDS)
     assert outcome.status == 0, outcome.output
     assert outcome.output.count("ok    ") == UNITS_CHECKS, outcome.output
 
@@ -138,7 +140,7 @@ def test_a_day_with_failures(
     suite: str, deb: Path, vm_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = {"pagewarden.deb": deb, "burst.py": SCRIPTS / "burst.py"}
-    judge(suite, ran(suite, "day.sh", files, vm_cache, tmp_path, memory_mb=256, more=WIRED), capsys)
+    judge(suite, ran(suite, "day.sh", files, vm_cache, tmp_path, ready=True, memory_mb=256, more=WIRED), capsys)
 
 
 def earlier(deb: Path, folder: Path) -> Path:

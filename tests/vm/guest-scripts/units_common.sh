@@ -19,7 +19,7 @@ RuntimeDirectoryMode=0755
 ExecStart=/bin/true
 U
     export DEBIAN_FRONTEND=noninteractive
-    apt-get install -y -q ./pagewarden.deb >/tmp/apt 2>&1 || cat /tmp/apt
+    apt-get install -y -q --no-install-recommends ./pagewarden.deb >/tmp/apt 2>&1 || cat /tmp/apt
     systemctl daemon-reload
     systemctl restart pagewarden.service
 }
