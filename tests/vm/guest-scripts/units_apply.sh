@@ -1,7 +1,7 @@
 #!/bin/bash
 # shellcheck shell=bash disable=SC2034,SC2154
 # For units.sh: a plan is applied, verified and watched; harm takes it back; what a person does is watched as well.
-more=$((now + 1024))
+more=$((now + 256))
 configure 'boot_grace_minutes = 5' 'probation_minutes = 5' 'changes_per_day = 10' 'max_pressure_percent = 20.0'
 in_force() { echo "$(sysctl -n "$key") $(grep -s "^$key" /etc/sysctl.d/60-pagewarden.conf)"; }
 ended() { for _ in $(seq 120); do [ -e /var/lib/pagewarden/apply/probation.json ] || return; sleep 1; done; }
@@ -14,7 +14,7 @@ expect "the model agrees with the kernel" '"exact":true' "$(pagewarden status --
 sleep 5
 expect "watched" '^active' "$(systemctl is-active pagewarden-probation.service)"
 expect "on probation" "On probation: $key: $now -> $more" "$(pagewarden probation)"
-plan $((more + 1024)) $more pagewarden
+plan $((more + 256)) $more pagewarden
 expect "no second change meanwhile" 'an earlier change is still on probation' "$(answer)"
 
 systemd-run -q --scope -p MemoryMax=40M -p MemorySwapMax=0 python3 -c 'bytearray(200 << 20)'
