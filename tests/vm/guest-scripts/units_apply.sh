@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # For units.sh: a plan is applied, verified and watched; harm takes it back; what a person does is watched as well.
 more=$((now + 256))
-configure 'boot_grace_minutes = 5' 'probation_minutes = 5' 'changes_per_day = 10' 'max_pressure_percent = 20.0'
+configure 'boot_grace_minutes = 5' 'probation_minutes = 5' 'changes_per_day = 10' 'max_pressure_percent = 20.0' 'max_held_back_percent = 20.0'
 in_force() { echo "$(sysctl -n "$key") $(grep -s "^$key" /etc/sysctl.d/60-pagewarden.conf)"; }
 ended() { for _ in $(seq 120); do [ -e /var/lib/pagewarden/apply/probation.json ] || return; sleep 1; done; }
 

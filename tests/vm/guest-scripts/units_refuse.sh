@@ -38,12 +38,13 @@ answer >/dev/null
 chmod 666 /run/pagewarden/plan.json
 systemctl start pagewarden-apply.service 2>/dev/null
 expect "written by anybody" 'mode 0666' "$(answer)"
+rm /run/pagewarden/plan.json
 # In the unit's user namespace every other user looks the same; that nobody else can leave a plan is the folder's doing.
 expect "left by somebody else" 'Permission denied' "$(runuser -u mallory -- sh -c 'echo {} >/run/pagewarden/plan.json' 2>&1)"
 configure 'boot_grace_minutes = "soon"'
 plan $((now + 256)) "$now" pagewarden
 expect "bad configuration" 'boot_grace_minutes: expected' "$(answer)"
-configure 'boot_grace_minutes = 5' 'max_pressure_percent = 20.0'
+configure 'boot_grace_minutes = 5' 'max_pressure_percent = 20.0' 'max_held_back_percent = 20.0'
 mkdir /etc/systemd/system/pagewarden-apply.service.d
 printf '[Service]\nReadWritePaths=\nReadWritePaths=/etc/sysctl.d\n' >/etc/systemd/system/pagewarden-apply.service.d/test.conf
 systemctl daemon-reload
