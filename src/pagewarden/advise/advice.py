@@ -8,7 +8,7 @@ from pagewarden.advise.build import AGAINST_PERCENT
 from pagewarden.advise.companions import advise_companions
 from pagewarden.advise.failures import failure_findings
 from pagewarden.advise.heading import trend_findings
-from pagewarden.advise.lowmem_from_logs import advise_ratio_from_logs
+from pagewarden.advise.lowmem_from_logs import advise_ratio_from_logs, short_device_zones
 from pagewarden.advise.lowmem_reserve_ratio import advise_lowmem_reserve_ratio
 from pagewarden.advise.min_free_kbytes import advise_min_free_kbytes
 from pagewarden.advise.observed import NOTHING, Observed
@@ -83,7 +83,7 @@ def _ratio(
 ) -> tuple[list[Recommendation], list[Finding]]:
     """One value for one setting: what failed in the log counts more than what one instant looks like."""
     from_logs = advise_ratio_from_logs(snapshot, machine, observed, policy)
-    recommendations, findings = advise_lowmem_reserve_ratio(snapshot, machine)
+    recommendations, findings = advise_lowmem_reserve_ratio(snapshot, machine, short_device_zones(observed.logs))
     if any(recommendation.key == RATIO for recommendation in from_logs):
         recommendations = []
     if from_logs:  # they say why the zone is short; the instant only that it is

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from pagewarden.advise.build import recommend_action, recommend_value
 from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.lowmem_reserve_ratio import DEVICE_ZONES
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.diagnosis import Diagnosis
-from pagewarden.diagnose.log_evidence import Failure
+from pagewarden.diagnose.log_evidence import Failure, LogEvidence
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.fit import place
@@ -66,6 +67,13 @@ def advise_ratio_from_logs(
         if proposals:
             return [_recommend(snapshot, machine, layout, min(proposals, key=lambda p: p.ratio), restricted)]
     return []
+
+
+def short_device_zones(logs: LogEvidence | None) -> frozenset[str]:
+    """Zones kept for devices of which requests that can use no higher zone were refused pages, by the logs."""
+    failures = () if logs is None else logs.failures
+    flags = [d.replay.flags for f in failures if f.cause is not Cause.MEMCG_LIMIT for d in f.replayed]
+    return frozenset(mask.zone for mask in flags if mask is not None and mask.zone in DEVICE_ZONES)
 
 
 def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, policy: AdvicePolicy) -> _Proposal | None:

@@ -4,7 +4,7 @@ The two faults call for opposite changes. A *larger* ratio makes reserves smalle
 up protection. A *smaller* ratio protects a lower zone better and strands more of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from pagewarden.advise.build import recommend_value
@@ -50,17 +50,23 @@ def stranded_zones(machine: Machine) -> list[Stranded]:
     return found
 
 
-def advise_lowmem_reserve_ratio(snapshot: Snapshot, machine: Machine) -> tuple[list[Recommendation], list[Finding]]:
-    """Look for both faults; say which direction would cure the one found."""
+def advise_lowmem_reserve_ratio(
+    snapshot: Snapshot, machine: Machine, short: frozenset[str] = frozenset()
+) -> tuple[list[Recommendation], list[Finding]]:
+    """Look for both faults; say which direction would cure the one found.
+
+    :param short: device zones of which requests that can use no higher zone were refused pages: what is kept for those
+        is not stranded.
+    """
     layout = machine.fit.layout
     if layout is None or RATIO not in machine.sysctls:
         return [], []
     ratio = tuple(int(word) for word in machine.sysctls[RATIO].split())
     total = sum(zone_size(zone, machine.rules.watermarks.size) for zone in machine.zones)
-    stranded = stranded_zones(machine)
+    stranded = [entry for entry in stranded_zones(machine) if entry.zone.name not in short]
     pages = sum(entry.pages for entry in stranded)
     if pages * 100 >= total * MATTERS_PERCENT and total:
-        proposal = _unstrand(machine, layout, ratio)
+        proposal = _unstrand(machine, layout, ratio, {entry.zone.name for entry in stranded})
         if proposal != ratio:
             return _stranding(snapshot, machine, stranded, proposal, total)
     squeezed = _squeezed(machine, layout)
@@ -69,11 +75,13 @@ def advise_lowmem_reserve_ratio(snapshot: Snapshot, machine: Machine) -> tuple[l
     return [], [*_whole_zones(machine, stranded), *_switched_off(machine, layout, ratio)]
 
 
-def _unstrand(machine: Machine, layout: Sequence[str], ratio: tuple[int, ...]) -> tuple[int, ...]:
+def _unstrand(
+    machine: Machine, layout: Sequence[str], ratio: tuple[int, ...], zones: Container[str]
+) -> tuple[int, ...]:
     # The kernel's own ratio strands at most 1/256 of what lies above, so going back to it always suffices.
     default = default_ratio(layout, machine.rules.reserve)
     return tuple(
-        default[index] if layout[index] in DEVICE_ZONES and 0 < value < default[index] else value
+        default[index] if layout[index] in zones and 0 < value < default[index] else value
         for index, value in enumerate(ratio)
     )
 

@@ -55,6 +55,19 @@ class TestRatioFromLogs:
         found = advise_ratio_from_logs(here, machine, observed)
         assert [recommendation.recommended for recommendation in found] == expected
 
+    def test_what_failing_requests_were_short_of_is_not_stranded(self) -> None:
+        zones = [
+            {"zone": "DMA", "size": "15 MiB", "free": "15 MiB"},
+            {"zone": "DMA32", "size": "2 GiB", "free": "10 %"},
+            {"zone": "Normal", "size": "30 GiB", "free": "40 %"},
+        ]
+        here, observed = changed("dma32-driver-squeezed", zones=zones, settings={RATIO: "256 1 32 0 0"})
+        machine = machine_of(here)
+        assert [one.cause for one in advise(here, machine).recommendations if one.key == RATIO] == ["stranded"]
+        seen = advise(here, machine, observed=observed)
+        assert not [one for one in seen.recommendations if one.key == RATIO]
+        assert not [one for one in seen.findings if one.cause == "stranded"]
+
     def test_nothing_is_known_of_the_ratio(self) -> None:
         here, observed = changed("dma32-driver-squeezed")
         machine = machine_of(here)
