@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pagewarden.daemon import outlets
-from pagewarden.daemon.findings import Findings
+from pagewarden.daemon.findings import Findings, Tracked
 from pagewarden.daemon.outlets import Times
 from pagewarden.daemon.state import State
 from pagewarden.daemon.types import MINUTE_NS, Degraded, Entry, Fault, Happened, Reading
@@ -44,6 +44,7 @@ class Keeper:
         self._findings: tuple[OpenFinding, ...] = ()
         self._known: Findings | None = None
         self._open_now: tuple[OpenFinding, ...] = ()
+        self._began: dict[str, tuple[int, float]] = {}
         self._moved = False
         self._flushed_ns = self._tried_ns = 0
         self._state_polls = -1
@@ -64,7 +65,9 @@ class Keeper:
             self._findings = self._history.findings
         except HistoryError as error:
             self._fail(str(error))
-        return outlets.restored(self._findings, times)
+        known = outlets.restored(self._findings, times)
+        self._began = {one.identity: (known[one.identity].first_ns, one.since_seconds) for one in self._findings}
+        return known
 
     def started(self, times: Times) -> None:
         """Note that the service has started."""
@@ -102,8 +105,21 @@ class Keeper:
     def open_findings(self, state: State, times: Times) -> tuple[OpenFinding, ...]:
         """Give the open findings for the history and the state file; written anew only where any has changed."""
         if state.findings is not self._known:
-            self._known, self._open_now = state.findings, outlets.open_findings_of(state.findings, times)
+            self._known = state.findings
+            self._began = {name: known for name, known in self._began.items() if name in state.findings}
+            self._open_now = outlets.open_findings_of(state.findings, lambda tracked: self.began(tracked, times))
         return self._open_now
+
+    def began(self, tracked: Tracked, times: Times) -> float:
+        """When a finding appeared, in seconds since 1970, by the clock as it was then.
+
+        The kernel's log has that time too, whatever the clock is set to afterwards.
+        """
+        name, first_ns = tracked.seen.identity, tracked.first_ns
+        known = self._began.get(name)
+        if known is None or known[0] != first_ns:
+            known = self._began[name] = first_ns, times.seconds(first_ns)
+        return known[1]
 
     def take_faults(self) -> list[Fault]:
         """Give what has failed or works again since the last time."""

@@ -321,11 +321,15 @@ class Service:
         self._tell(METRICS, reason or None)
 
     def _reports_since(self, times: Times) -> float | None:
-        """When the oldest open finding about a report was first seen; None where the adviser has no log to read."""
+        """When the oldest open finding about a report was first seen; None where the adviser has no log to read.
+
+        By the clock then or by the clock now, whichever is earlier: the clock may have been set meanwhile.
+        """
         if not self._log.is_journal:
             return None
-        found = [known.first_ns for known in self._state.findings.values() if known.seen.kind is Kind.REPORT]
-        return times.seconds(min(found)) if found else None
+        found = [known for known in self._state.findings.values() if known.seen.kind is Kind.REPORT]
+        both = (*(self._keeper.began(one, times) for one in found), *(times.seconds(one.first_ns) for one in found))
+        return min(both, default=None)
 
     def _take_advice(self, answer: Any, reason: str) -> None:
         self._advised = True

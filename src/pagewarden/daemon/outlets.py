@@ -156,15 +156,18 @@ def sample_of(reading: Reading, at_seconds: float, boot_id: str, page_size: int)
     )  # fmt: skip
 
 
-def open_findings_of(findings: Findings, times: Times) -> tuple[OpenFinding, ...]:
-    """Write what is open for the history and the state file."""
+def open_findings_of(findings: Findings, began: Callable[[Tracked], float]) -> tuple[OpenFinding, ...]:
+    """Write what is open for the history and the state file.
+
+    :param began: gives when a finding appeared, in seconds since 1970.
+    """
     return tuple(
         OpenFinding(
             identity=tracked.seen.identity,
             cause=tracked.seen.cause,
             severity=tracked.seen.severity,
             text=tracked.seen.text,
-            since_seconds=times.seconds(tracked.first_ns),
+            since_seconds=began(tracked),
         )
         for tracked in life.open_findings(findings)
     )

@@ -244,3 +244,25 @@ def on_probation() -> Probation:
         last=reading,
         window=reading,
     )
+
+
+def test_when_a_finding_appeared_stays_what_the_clock_said_then(root: Path, work: Path) -> None:
+    """The kernel's log has that time as well: reports are looked for from there on."""
+    stalls = Stalls(root, 0.0)
+
+    def each_turn(seconds: float) -> None:
+        if seconds >= 600 and not jumped:
+            jumped.append(seconds)
+            clock.jump(90_000.0)
+        stalls.a_second = 5.0 if seconds >= 900 else 0.0  # another finding: all are written anew
+        stalls(seconds)
+
+    jumped: list[float] = []
+    clock = SeenClock(each_turn)
+    run(root, work, 1500, each_turn, clock)
+    since = {
+        finding["cause"]: finding["since_seconds"] - START
+        for finding in json.loads((work / "state.json").read_text())["findings"]
+    }
+    assert 0 <= since["below-kernel-default"] < 120
+    assert 90_900 <= since["direct-reclaim-stalls"] < 91_300

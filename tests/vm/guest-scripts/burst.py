@@ -6,6 +6,7 @@ then drains them. The driver refills its ring with pages of callers that cannot 
 load: it shows the mechanism, not how often it happens.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -36,8 +37,9 @@ def wire() -> None:
         subprocess.run(line.split(), check=True)
     Path("/proc/sys/kernel/sched_rt_runtime_us").write_text("-1")
     for process in Path("/proc").glob("[0-9]*"):
-        if re.match("ksoftirqd", (process / "comm").read_text()):
-            os.sched_setscheduler(int(process.name), os.SCHED_FIFO, os.sched_param(2))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # processes come and go
+            if re.match("ksoftirqd", (process / "comm").read_text()):
+                os.sched_setscheduler(int(process.name), os.SCHED_FIFO, os.sched_param(2))
 
 
 def receive() -> None:

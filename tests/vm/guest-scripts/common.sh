@@ -29,6 +29,13 @@ wait_for() {
     check "$what" "$@"
 }
 
+# Like wait_for; where it does not succeed, what follows has nothing to stand on.
+must_wait_for() {
+    local before=$failures
+    wait_for "$@"
+    ((failures == before)) || ends
+}
+
 measured() { echo "$1=$2" | tee -a "$OUT/measured"; }
 now() { cut -d' ' -f1 /proc/uptime; }
 seconds() { cut -d. -f1 /proc/uptime; }
