@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from pagewarden.apply.paths import Paths
 from pagewarden.apply.record_text import parse_record, record_text
 from pagewarden.apply.types import Record
 from pagewarden.errors import ApplyError
+
+PATIENCE_SECONDS = 10.0
+LOOK_SECONDS = 0.1
 
 
 def load_record(paths: Paths) -> Record:
@@ -40,6 +44,8 @@ def store_record(paths: Paths, record: Record) -> None:
 @contextmanager
 def locked(paths: Paths) -> Iterator[None]:
     """Hold the lock: one run at a time changes anything. The kernel drops it when the process ends, however it ends.
+
+    A run that only looks (at a plan, at a change on probation) holds it for a moment, and is waited for.
 
     :raises ApplyError: another run holds it, or the folder cannot be used.
     """
@@ -73,8 +79,16 @@ def open_lock(path: Path) -> int:
 
 
 def _take(paths: Paths, handle: int) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(LOOK_SECONDS)
     except BlockingIOError:
         raise ApplyError(
             f"{paths.lock}: another pagewarden is changing settings now{_holder(handle)}; try again when it is done"

@@ -1,7 +1,7 @@
 """Woken early by memory pressure: a trigger on /proc/pressure/memory, where the kernel lets this user set one.
 
-Kernel: kernel/sched/psi.c:psi_trigger_create(). Triggers since 5.2 for CAP_SYS_RESOURCE; for everybody since 6.5 (Debian's
-6.1 too), with windows of whole multiples of two seconds.
+Kernel: kernel/sched/psi.c:psi_trigger_create(). Triggers since 5.2 for CAP_SYS_RESOURCE; for everybody since 6.5
+(Debian's 6.1 too), with windows of whole multiples of two seconds.
 """
 
 import os

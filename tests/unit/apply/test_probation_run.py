@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
 
+from pagewarden.apply import state as apply_state
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.probation import Ending, Sign
 from pagewarden.apply.probation_file import load_probation, load_trials
@@ -246,7 +247,8 @@ def test_a_crash_between_decision_and_undo_is_made_good(watched: Watched, monkey
     assert watched.watch() == "none"
 
 
-def test_while_a_change_is_being_made_nothing_is_read(watched: Watched) -> None:
+def test_while_a_change_is_being_made_nothing_is_read(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_state, "PATIENCE_SECONDS", 0.2)
     watched.apply()
     with locked(watched.system.paths), pytest.raises(ApplyError, match="another pagewarden is changing settings"):
         watched.watch()

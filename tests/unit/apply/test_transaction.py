@@ -2,13 +2,16 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
 
+from pagewarden.apply import state as apply_state
 from pagewarden.apply.paths import SNIPPET
 from pagewarden.apply.state import load_record, locked, store_record
 from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
@@ -312,10 +315,18 @@ def test_ctrl_c_undoes(machine: MadeMachine) -> None:
     assert state(machine) == before
 
 
-def test_a_second_run_is_kept_out(machine: MadeMachine) -> None:
+def test_a_second_run_is_kept_out(machine: MadeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply_state, "PATIENCE_SECONDS", 0.2)
     with locked(machine.paths), pytest.raises(ApplyError, match=rf"another pagewarden .* \(process {os.getpid()}\)"):
         apply_changes(made_system(machine), [MIN_FREE])
     assert apply_changes(made_system(machine), [MIN_FREE]).done
+
+
+def test_a_run_that_ends_soon_is_waited_for(machine: MadeMachine) -> None:
+    with ExitStack() as other:
+        other.enter_context(locked(machine.paths))
+        threading.Timer(0.3, other.pop_all().close).start()
+        assert apply_changes(made_system(machine), [MIN_FREE]).done
 
 
 def test_a_folder_that_others_may_write_is_not_trusted(machine: MadeMachine) -> None:
