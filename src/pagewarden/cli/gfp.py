@@ -2,11 +2,12 @@
 
 import argparse
 import re
+from difflib import get_close_matches
 
 from pagewarden.cli.common import add_format, print_json, print_text
 from pagewarden.errors import ExitStatus, ModelError, UsageError
 from pagewarden.kernel.allocation_rules import allocation_rules
-from pagewarden.kernel.gfp import parse_names
+from pagewarden.kernel.gfp import flags_from_names, parse_names
 from pagewarden.kernel.gfp_readings import (
     Reading,
     consistent_generations,
@@ -15,7 +16,7 @@ from pagewarden.kernel.gfp_readings import (
     read_names_everywhere,
 )
 from pagewarden.kernel.gfp_rights import caller_rights
-from pagewarden.kernel.gfp_tables import generation_for
+from pagewarden.kernel.gfp_tables import COMPOSITE_ORDER, PRINT_ORDER, generation_for
 from pagewarden.kernel.version import KernelVersion, parse_version
 
 HELP = """\
@@ -76,7 +77,7 @@ def parse_mask(text: str) -> tuple[int | None, tuple[str, ...] | None]:
         mask = int(copied[1], 16)
         names = None if copied[2] is None else parse_names(copied[2])
     elif _NAMES.fullmatch(word):
-        return None, parse_names(word)
+        return None, _known(parse_names(word))
     elif re.fullmatch(r"[0-9]{1,10}", word):
         mask, names = int(word), None
     else:
@@ -86,6 +87,16 @@ def parse_mask(text: str) -> tuple[int | None, tuple[str, ...] | None]:
     if mask > _MOST:
         raise UsageError(f"{mask:#x}: a GFP mask has 32 bits at most")
     return mask, names
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a name that no kernel has: typed, not copied, it is a slip."""
+    for name in flags_from_names(names).unknown_names:
+        near = get_close_matches(name, [*(f"__GFP_{flag}" for flag in PRINT_ORDER), *COMPOSITE_ORDER], n=1)
+        raise UsageError(
+            f"'{name}': no kernel has a flag of this name" + (f"; the nearest is {near[0]}" if near else "")
+        )
+    return names
 
 
 def _asked(text: str, mask: int | None, names: tuple[str, ...] | None) -> str:

@@ -52,6 +52,16 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Fill paragraphs, but keep the lines of those that are laid out by hand: examples, tables."""
+        import textwrap
+
+        blocks = text.strip("\n").split("\n\n")
+        filled = (
+            block if "\n  " in f"\n{block}" else textwrap.fill(block, width, break_long_words=False) for block in blocks
+        )
+        return "\n\n".join(textwrap.indent(block, indent) for block in filled)
+
 
 def _columns() -> int:
     columns = os.environ.get("COLUMNS", "")

@@ -226,7 +226,9 @@ def watch(text: str, first: Snapshot) -> tuple[Snapshot, Observed]:
                 series.add(time.monotonic() - began, last)
                 show(time.monotonic() - began)
         except KeyboardInterrupt:
+            last = read_snapshot("/", page_types=False)  # of this moment, as the time that is counted
             passed = time.monotonic() - began
+            series.add(passed, last)
             print(f"pagewarden advise: ended after {passed:.0f} s of {total:.0f}; with what was seen", file=sys.stderr)
     seconds = time.monotonic() - began
     interval = interval_between(first, last, seconds)

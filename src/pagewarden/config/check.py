@@ -102,7 +102,9 @@ def _unknown(path: tuple[str, ...]) -> str:
     if near:
         section, _, name = (by_key | by_name)[near[0]].partition(".")
         return f"unknown key '{_printable(written)}'; the nearest is {name} in [{section}]"
-    return f"unknown key '{_printable(written)}'; 'pagewarden config' lists all there are"
+    names = [setting.name for setting in settings if setting.section == path[0]]
+    listed = f"[{path[0]}] has {', '.join(names)}" if names else f"there are [{'], ['.join(SECTIONS)}]"
+    return f"unknown key '{_printable(written)}'; {listed}"
 
 
 def _printable(text: str) -> str:

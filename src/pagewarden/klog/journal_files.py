@@ -19,6 +19,10 @@ def check_access(folders: Iterable[str] = JOURNAL_FOLDERS) -> None:
     """
     files = [path for folder in folders for path in Path(folder).glob("*/system.journal")]
     if not files:
-        raise ReadError(JOURNAL, "this machine keeps none (no system.journal)", missing=True)
+        raise ReadError(
+            JOURNAL,
+            "this machine keeps none (no system.journal); try: dmesg | pagewarden explain -, or advise --logs -",
+            missing=True,
+        )
     if not any(os.access(path, os.R_OK) for path in files):
         raise PermissionDenied(JOURNAL, "only root and the groups systemd-journal and adm may read it")

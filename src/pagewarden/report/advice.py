@@ -31,17 +31,16 @@ def render_advice(
     :param pages: the folder in which the pages lie that are referred to; empty for the one of a checkout.
     """
     name = advice.host or "this machine"
+    kernel = "release not known" if advice.kernel == "unknown" else advice.kernel
     if advice.recommendations:
         count = len(advice.recommendations)
-        yield Text(
-            f"{count} change{'s' if count > 1 else ''} recommended for {name} (Linux {advice.kernel})", style="bold"
-        )
+        yield Text(f"{count} change{'s' if count > 1 else ''} recommended for {name} (Linux {kernel})", style="bold")
     elif advice.quiet and not advice.not_judged:
-        yield Text(f"Nothing to change on {name} (Linux {advice.kernel}).", style="bold green")
+        yield Text(f"Nothing to change on {name} (Linux {kernel}).", style="bold green")
     elif advice.quiet:
-        yield Text(f"Nothing to change on {name} (Linux {advice.kernel}) as far as it could be judged.", style="bold")
+        yield Text(f"Nothing to change on {name} (Linux {kernel}) as far as it could be judged.", style="bold")
     else:
-        yield Text(f"No change is recommended for {name} (Linux {advice.kernel}).", style="bold")
+        yield Text(f"No change is recommended for {name} (Linux {kernel}).", style="bold")
     yield from _unseen(advice)
     yield from _logs_read(logs)
     for key, why in advice.not_judged:

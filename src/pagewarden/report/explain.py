@@ -56,10 +56,10 @@ def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableTy
         return
     if total > 1 or len(logs) > 1:
         yield Text(_counts([group for _, group, _ in rows]), style="bold")
-    if len(logs) > 1:
-        yield from _each_log(rows, logs)
-        yield ""
     if total < 2:
+        if len(logs) > 1:
+            yield from _each_log(rows, logs)
+            yield ""
         return
     counts: Counter[tuple[str, str, str]] = Counter()
     for _, group, diagnosis in rows:
@@ -77,6 +77,8 @@ def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableTy
     held_back = sum(group.suppressed_count or 0 for _, group, _ in rows)
     if held_back:
         yield f"The kernel held back {held_back} more messages: the reports in a log are fewer than the failures."
+    if len(logs) > 1:
+        yield from _each_log(rows, logs)
     yield ""
 
 

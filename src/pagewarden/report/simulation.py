@@ -129,7 +129,9 @@ def _price(simulation: Simulation, projection: Projection) -> Iterator[Renderabl
     if projection.available_bytes is not None:
         before, after = projection.available_bytes
         change = f"{human_bytes(abs(after - before))} {'more' if after > before else 'less'}"
-        yield f"MemAvailable: {human_bytes(before)} -> {human_bytes(after)} ({change})."
+        twice = before - after > cost > 0
+        why = "; the kernel takes the low marks off page cache as well as off free memory" if twice else ""
+        yield f"MemAvailable: {human_bytes(before)} -> {human_bytes(after)} ({change}{why})."
     if projection.to_free_bytes:
         reclaimable = projection.reclaimable_bytes
         known = "" if reclaimable is None else f"; page cache and reclaimable slab hold {human_bytes(reclaimable)}"

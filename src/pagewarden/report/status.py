@@ -150,7 +150,10 @@ ALWAYS_SHOWN = frozenset({MIN_FREE, SCALE_FACTOR, RATIO, RECLAIM_MODE, HUGE_SWIT
 """Settings the marks and reserves follow from; the others are shown where they are not the kernel's own."""
 
 
-def _settings(settings: Iterable[Setting]) -> Iterator[RenderableType]:
+def _settings(settings: Sequence[Setting]) -> Iterator[RenderableType]:
+    if not settings:
+        yield "None could be read: there is no /proc/sys/vm here."
+        return
     table = plain_table("setting", "value", "default", "set by")
     table.columns[3].justify = "left"
     table.columns[3].overflow = "fold"

@@ -106,7 +106,14 @@ def test_names_give_the_mask(capsys: pytest.CaptureFixture[str]) -> None:
 def test_names_and_mask_that_disagree_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "0xd0(GFP_KERNEL)", "--kernel", "6.1")
     assert "impossible: the names make up 0xcc0, the mask is 0xd0" in text
-    assert "not known: GFP_SILLY" in shown(capsys, "GFP_SILLY", "--kernel", "6.1")
+    assert "not known: GFP_SILLY" in shown(capsys, "0x10(GFP_SILLY)", "--kernel", "6.1")
+
+
+@pytest.mark.parametrize("kernel", [(), ("--kernel", "6.1")])
+def test_a_slip_is_an_error_with_the_nearest_name(capsys: pytest.CaptureFixture[str], kernel: tuple[str, ...]) -> None:
+    assert main(["gfp", "GFP_KERNL", *kernel]) == 2
+    assert capsys.readouterr().err.endswith("no kernel has a flag of this name; the nearest is GFP_KERNEL\n")
+    assert main(["gfp", "GFP_ATOMIC|__GFP_WAIT", *kernel]) == 0, "a name of another kernel is none of those"
 
 
 def test_decimal_numbers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
