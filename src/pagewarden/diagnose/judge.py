@@ -316,6 +316,8 @@ def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
             return Judgement(Cause.ZONE_RESTRICTED, True, (text,))
         reclaimable = lists
     if reclaimable is not None and total and _is_much(reclaimable, total, weighty):
+        if report.kind is ReportKind.OOM or _given_up(report, weighty):
+            return _stuck(report, reclaimable, weighty)
         text = (
             f"The caller could wait, and {human_bytes(reclaimable * 1024)} of page cache and slab were reclaimable, "
             "but "
@@ -324,6 +326,26 @@ def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
     left = "" if reclaimable is None else f"; page cache and reclaimable slab were {human_bytes(reclaimable * 1024)}"
     return Judgement(Cause.MEMORY_EXHAUSTED, reclaimable is None, (f"{_names(weighty)}: below the mark{left}.",))
+
+
+def _stuck(report: Report, reclaimable_kb: int, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Much that counts as cache, and none of it could be freed: an earlier start of kswapd frees none of it either.
+
+    Kernel: mm/page_alloc.c:should_reclaim_retry() (4.7), before that did_some_progress: the OOM killer is called only
+    after direct reclaim has found nothing, again and again.
+    """
+    gone = "the kernel kills only when its own reclaim finds nothing more" if report.kind is ReportKind.OOM else ""
+    text = (
+        f"{_names(weighty)}: below the mark. {human_bytes(reclaimable_kb * 1024)} of page cache and slab were there, "
+        f"but could not be freed: {gone or 'the kernel had given up reclaiming there (all_unreclaimable)'}."
+    )
+    return Judgement(Cause.MEMORY_EXHAUSTED, True, (text,))
+
+
+def _given_up(report: Report, weighty: Sequence[ZoneReplay]) -> bool:
+    """Every zone that matters is one in which reclaim freed nothing; the node says it since 4.8, the zone before."""
+    hopeless = {node.node for node in report.nodes if node.all_unreclaimable}
+    return all(zone.dump.all_unreclaimable or zone.dump.node in hopeless for zone in weighty)
 
 
 def _is_confined(report: Report, zone: str | None) -> bool:

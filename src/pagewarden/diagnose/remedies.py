@@ -212,7 +212,7 @@ def _reserved(case: Case) -> list[Remedy]:
 def _exhausted(case: Case) -> list[Remedy]:
     return [
         Remedy(
-            "use less memory, or add some", "action:reduce-load", None, "nothing worth mentioning was left to reclaim"
+            "use less memory, or add some", "action:reduce-load", None, "reclaim found nothing more that it could free"
         ),
         *_holders(case),
         Remedy(f"do not raise {MIN_FREE}", None, None, "it would take more of what is already too little"),

@@ -8,7 +8,7 @@ from tests.unit.diagnose.reports import blocks, failure, modern, recent, trace, 
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
-from pagewarden.klog.types import Memcg, Report, ReportKind, Victim
+from pagewarden.klog.types import Memcg, NodeDump, Report, ReportKind, Victim
 
 NOTHING_LEFT = {"active_file": 100, "inactive_file": 100, "slab_reclaimable": 100}
 PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
@@ -141,6 +141,34 @@ def test_reclaim_is_slow_only_where_there_was_much_to_reclaim() -> None:
 
     assert found(BIG // 5) == "memory-exhausted"
     assert found(BIG // 5 + 1) == "reclaim-too-slow"
+
+
+# Kills
+
+
+@pytest.mark.parametrize("kind", [ReportKind.OOM, ReportKind.PAGE_ALLOCATION_FAILURE, ReportKind.ALLOCATION_STALL])
+@pytest.mark.parametrize("given_up", [False, True])
+def test_page_cache_that_could_not_be_freed_is_no_late_kswapd(kind: ReportKind, given_up: bool) -> None:
+    node = NodeDump(0, all_unreclaimable=given_up)
+    found = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=PLENTY_LEFT, nodes=(node,)))
+    stuck = kind is ReportKind.OOM or given_up
+    assert found.judgement.cause is (Cause.MEMORY_EXHAUSTED if stuck else Cause.RECLAIM_TOO_SLOW)
+    assert found.judgement.inferred
+    assert ("could not be freed" in found.explanation) is stuck
+    assert not (stuck and any(remedy.key and remedy.key.startswith("vm.") for remedy in found.remedies))
+
+
+def test_a_zone_given_up_before_4_8() -> None:
+    def found(*given_up: bool | None) -> str:
+        zones = [
+            zone("Normal", 900, 1000, (0, 0, 0), BIG, node=node, all_unreclaimable=each)
+            for node, each in enumerate(given_up)
+        ]
+        counters = PLENTY_LEFT | {"active_file": 200_000}
+        return cause(failure(*zones, gfp_mask=0xD0, release="3.10.0", counters_pages=counters))[0]
+
+    assert found(True) == found(True, True) == "memory-exhausted"
+    assert found(False) == found(None) == found(True, False) == "reclaim-too-slow"
 
 
 # Harm
