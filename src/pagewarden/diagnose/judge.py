@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.holders import memory_kb
-from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.diagnose.reclaimable import Reclaimable, reclaimable_of
+from pagewarden.diagnose.replay import Replay, ZoneReplay, allowed_nodes, is_empty
 from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
@@ -303,29 +304,74 @@ def _same_or_lower(zone: ZoneReplay, replay: Replay) -> bool:
 
 def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
     """A caller that could wait: was there nothing left to reclaim, or did reclaim not keep up?"""
-    reclaimable, total = _reclaimable_kb(report), memory_kb(report)
+    if report.constraint in _CONFINED:
+        return _confined(report, weighty)
+    nodes = allowed_nodes(report)
+    found = reclaimable_of(report, nodes)
+    if nodes is not None and found is not None:
+        elsewhere = _cache_elsewhere(report, nodes, found, weighty)
+        if elsewhere is not None:
+            return elsewhere
     zone = replay.flags.zone if replay.flags is not None else None
-    lists = _lists_kb(replay) if _is_confined(report, zone) else None
-    if lists is not None and reclaimable is not None and lists < reclaimable:
+    lists = _lists_of(replay) if _is_limited(report, zone) else None
+    if lists is not None and found is not None and lists.files_kb < found.total_kb:
         # What lies in zones it may not use is no help to it.
-        if lists * 100 <= reclaimable:
+        if lists.files_kb * 100 <= found.total_kb:
             text = (
                 f"The mask allows zone {zone} and below only, where next to no page cache was left to reclaim; "
-                f"{human_bytes(reclaimable * 1024)} of it lay in other zones."
+                f"{human_bytes(found.total_kb * 1024)} of it lay in other zones."
             )
             return Judgement(Cause.ZONE_RESTRICTED, True, (text,))
-        reclaimable = lists
-    if reclaimable is not None and total and _is_much(reclaimable, total, weighty):
-        if report.kind is ReportKind.OOM or _given_up(report, weighty):
-            return _stuck(report, reclaimable, weighty)
-        text = (
-            f"The caller could wait, and {human_bytes(reclaimable * 1024)} of page cache and slab were reclaimable, "
-            "but "
-            "reclaim did not free pages in time."
-        )
-        return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
-    left = "" if reclaimable is None else f"; page cache and reclaimable slab were {human_bytes(reclaimable * 1024)}"
-    return Judgement(Cause.MEMORY_EXHAUSTED, reclaimable is None, (f"{_names(weighty)}: below the mark{left}.",))
+        found = lists
+    total = memory_kb(report) if nodes is None else sum(_size_kb(each) or 0 for each in replay.zones if each.usable)
+    if found is None or not total or not _is_much(found.total_kb, total, weighty):
+        left = "" if found is None else f"; page cache and reclaimable slab were {human_bytes(found.total_kb * 1024)}"
+        return Judgement(Cause.MEMORY_EXHAUSTED, found is None, (f"{_names(weighty)}: below the mark{left}.",))
+    if not _is_much(found.clean_kb, total, weighty):
+        return _unwritten(report, found, weighty)
+    if report.kind is ReportKind.OOM or _given_up(report, weighty):
+        return _stuck(report, found.total_kb, weighty)
+    text = (
+        f"The caller could wait, and {human_bytes(found.total_kb * 1024)} of page cache and slab were reclaimable, but "
+        "reclaim did not free pages in time."
+    )
+    return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
+
+
+def _confined(report: Report, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Kernel: mm/oom_kill.c:constrained_alloc() found that some node was barred; the counters are of all nodes."""
+    text = (
+        f"The task was confined by its {_constraint(report)}, and the zones it may use were below the mark "
+        f"({_names(weighty)}). What other nodes had left plays no part."
+    )
+    return Judgement(Cause.NODE_RESTRICTED, True, (text,))
+
+
+def _cache_elsewhere(
+    report: Report, nodes: frozenset[int], found: Reclaimable, weighty: Sequence[ZoneReplay]
+) -> Judgement | None:
+    """The page cache that could have been taken lies on nodes that the request may not use."""
+    machine, total = reclaimable_of(report), memory_kb(report)
+    if machine is None or not total or _is_much(found.files_kb, total, weighty):
+        return None
+    barred_kb = machine.files_kb - found.files_kb
+    if not _is_much(barred_kb, total, weighty):
+        return None
+    text = (
+        f"Only nodes {report.nodemask} may be used, where {human_bytes(found.files_kb * 1024)} of page cache was left; "
+        f"{human_bytes(barred_kb * 1024)} of it lay on others."
+    )
+    return Judgement(Cause.NODE_RESTRICTED, True, (text,))
+
+
+def _unwritten(report: Report, found: Reclaimable, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Dirty pages and pages under writeback are no more free for the taking than the storage is fast."""
+    text = (
+        f"{_names(weighty)}: below the mark. Of {human_bytes(found.total_kb * 1024)} of page cache and slab, "
+        f"{human_bytes(found.unwritten_kb * 1024)} had to be written first: reclaim waits for the storage."
+    )
+    cause = Cause.MEMORY_EXHAUSTED if report.kind is ReportKind.OOM else Cause.RECLAIM_TOO_SLOW
+    return Judgement(cause, True, (text,), unwritten=True)
 
 
 def _stuck(report: Report, reclaimable_kb: int, weighty: Sequence[ZoneReplay]) -> Judgement:
@@ -348,30 +394,24 @@ def _given_up(report: Report, weighty: Sequence[ZoneReplay]) -> bool:
     return all(zone.dump.all_unreclaimable or zone.dump.node in hopeless for zone in weighty)
 
 
-def _is_confined(report: Report, zone: str | None) -> bool:
+def _is_limited(report: Report, zone: str | None) -> bool:
     """The request may not use the zones in which most memory lies: those for devices, or low memory beside HighMem."""
     highmem = any(dump.zone == "HighMem" and not is_empty(dump) for dump in report.zones)
     return zone in ("DMA", "DMA32") or (zone == "Normal" and highmem)
 
 
-def _lists_kb(replay: Replay) -> int | None:
+def _lists_of(replay: Replay) -> Reclaimable | None:
     """Page cache in the zones that the request may use; None where they do not print it (most do)."""
-    names = ("active_file", "inactive_file")
     dumps = [zone.dump for zone in replay.zones if zone.usable and not is_empty(zone.dump)]
-    if not dumps or not all(name in dump.values_kb for dump in dumps for name in names):
+    if not dumps or not all(name in dump.values_kb for dump in dumps for name in ("active_file", "inactive_file")):
         return None
-    return sum(dump.values_kb[name] for dump in dumps for name in names)
+    names = ("writepending", "dirty", "writeback", "unstable")  # the first since 4.8, the others before
+    unwritten = sum(dump.values_kb.get(name, 0) for dump in dumps for name in names)
+    files = sum(dump.values_kb[name] for dump in dumps for name in ("active_file", "inactive_file"))
+    return Reclaimable(files, 0, unwritten)
 
 
 def _is_much(reclaimable_kb: int, total_kb: int, weighty: Sequence[ZoneReplay]) -> bool:
     highs_kb = sum(zone.dump.high_kb or 0 for zone in weighty)
     large = reclaimable_kb >= MUCH_KB and reclaimable_kb > 4 * highs_kb
     return large or reclaimable_kb * 100 > total_kb * RECLAIMABLE_PERCENT
-
-
-def _reclaimable_kb(report: Report) -> int | None:
-    pages = report.counters_pages
-    names = ("active_file", "inactive_file", "slab_reclaimable")
-    if not all(name in pages for name in names):
-        return None
-    return sum(pages[name] for name in names) * ((report.page_size or 4096) // 1024)

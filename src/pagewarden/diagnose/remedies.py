@@ -61,7 +61,7 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
         Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
         for fix in fixes
     ]
-    found += _BY_CAUSE[judgement.cause](case)
+    found += _unwritten(case) if judgement.unwritten else _BY_CAUSE[judgement.cause](case)
     return tuple(found)
 
 
@@ -191,6 +191,7 @@ def _node_restricted(case: Case) -> list[Remedy]:
             "widen the cpuset or memory policy", None, None, "the task was confined to nodes that had nothing to give"
         ),
         Remedy("zone_reclaim_mode is not the cure", None, None, "it decides where to reclaim, not where a task may go"),
+        *_holders(case),
     ]
 
 
@@ -243,6 +244,12 @@ def _slow(case: Case) -> list[Remedy]:
         return [Remedy("give kswapd more room", "vm.watermark_scale_factor", None, why)]
     value = str(case.passed.value_kb) if case.passed else None
     return [Remedy(f"raise {MIN_FREE}", MIN_FREE, value, "this kernel has no other way to wake kswapd earlier")]
+
+
+def _unwritten(case: Case) -> list[Remedy]:
+    why = "what was written waited for it; smaller vm.dirty_bytes and vm.dirty_background_bytes let less pile up"
+    found = [Remedy("look at the storage", None, None, why), *_holders(case)]
+    return [*found, Remedy("no mark is the cure", None, None, "an earlier kswapd waits for the same writes")]
 
 
 def _too_large(case: Case) -> list[Remedy]:

@@ -236,10 +236,13 @@ def _reserve(report: Report, dump: ZoneDump, highest: str, layout: Sequence[str]
 
 
 def _node_allowed(report: Report, dump: ZoneDump) -> bool:
-    if dump.node is None or report.nodemask is None:
-        return True
-    nodes = _node_list(report.nodemask)
-    return nodes is None or dump.node in nodes
+    nodes = allowed_nodes(report)
+    return dump.node is None or nodes is None or dump.node in nodes
+
+
+def allowed_nodes(report: Report) -> frozenset[int] | None:
+    """The nodes to which the request's nodemask binds it; None where it has none."""
+    return None if report.nodemask is None else _node_list(report.nodemask)
 
 
 def _node_list(text: str) -> frozenset[int] | None:

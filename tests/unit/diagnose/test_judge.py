@@ -171,6 +171,46 @@ def test_a_zone_given_up_before_4_8() -> None:
     assert found(False) == found(None) == found(True, False) == "reclaim-too-slow"
 
 
+@pytest.mark.parametrize("constraint", ["CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY"])
+@pytest.mark.parametrize("counters", [NOTHING_LEFT, PLENTY_LEFT])
+def test_a_confined_kill_is_not_judged_by_the_whole_machine(constraint: str, counters: dict[str, int]) -> None:
+    more = {"kind": ReportKind.OOM, "names": "GFP_KERNEL", "counters_pages": counters}
+    assert cause(recent(normal(900), constraint=constraint, **more)) == ("node-restricted", True)
+    assert cause(recent(normal(900), constraint="CONSTRAINT_NONE", **more))[0] == "memory-exhausted"
+
+
+def node_line(node: int, files_kb: int, unwritten_kb: int = 0) -> NodeDump:
+    return NodeDump(node, {"active_file": files_kb, "inactive_file": 0, "dirty": 0, "writeback": unwritten_kb})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((node_line(0, 400), node_line(1, 2_000_000)), ("node-restricted", True)),
+        ((node_line(0, 2_000_000), node_line(1, 400)), ("reclaim-too-slow", True)),
+        ((node_line(1, 2_000_000),), ("memory-exhausted", True)),  # the line of its own node is cut out: not known
+        ((), ("memory-exhausted", True)),
+    ],
+)
+def test_page_cache_on_a_forbidden_node(lines: tuple[NodeDump, ...], expected: tuple[str, bool]) -> None:
+    zones = normal(900), normal(1100, node=1)
+    counters = {"active_file": 500_100, "inactive_file": 0, "slab_reclaimable": 100}
+    report = recent(*zones, names="GFP_KERNEL", nodemask="0", nodes=lines, counters_pages=counters)
+    assert cause(report) == expected
+
+
+@pytest.mark.parametrize("name", ["dirty", "writeback", "unstable"])
+@pytest.mark.parametrize("kind", [ReportKind.ALLOCATION_STALL, ReportKind.OOM])
+def test_what_waits_to_be_written_is_not_reclaimable(name: str, kind: ReportKind) -> None:
+    counters = PLENTY_LEFT | {name: 110_000}
+    found = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=counters))
+    assert found.judgement.unwritten
+    assert found.remedies[0].action == "look at the storage"
+    assert not any(remedy.key and remedy.key.startswith("vm.") for remedy in found.remedies)
+    few = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=PLENTY_LEFT | {name: 100}))
+    assert not few.judgement.unwritten
+
+
 # Harm
 
 
