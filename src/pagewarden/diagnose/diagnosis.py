@@ -40,8 +40,8 @@ class Judgement:
     :ivar inferred: by reasoning from what is printed, not by the numbers alone.
     :ivar because: the deciding facts, in sentences.
     :ivar unwritten: what could be reclaimed had to be written first: no mark is the cure.
-    :ivar boosted_pages: by how much a boost had raised the mark that decided, of the zone that was nearest; 0 where none
-        did: without it the request would have passed.
+    :ivar boosted_pages: by how much a boost had raised the mark that decided; 0 where the request would have been
+        refused without it as well.
     """
 
     cause: Cause

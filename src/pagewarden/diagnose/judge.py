@@ -155,6 +155,10 @@ def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
 
 def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> Judgement:
     names = ", ".join(zone.name for zone in passing)
+    if replay.flags is not None and replay.flags.thisnode:
+        judgement = _one_node(replay, passing)
+        if judgement is not None:
+            return judgement
     if report.order is None and report.gfp_mask is not None and report.kind in _KILLS | {ReportKind.DEADLOCK_WARNING}:
         largest = max(
             (zone.check.usable_order for zone in passing if zone.check and zone.check.usable_order is not None),
@@ -164,7 +168,7 @@ def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> J
         text = (
             f"A single page would have been granted from {names}, far above the mark, so memory was not short: the "
             "order, "
-            f"which this kernel does not print, must have been one{beyond} for which no block was free."
+            f"which this kernel does not print, was probably one{beyond} for which no block was free."
         )
         return Judgement(Cause.FRAGMENTED, True, (text,))
     if report.constraint in _CONFINED:
@@ -172,9 +176,26 @@ def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> J
         return Judgement(Cause.NODE_RESTRICTED, True, (text,))
     text = (
         f"The zones as printed would grant this request (from {names}): they were read after it had failed, and memory "
-        "was freed in between."
+        "may have been freed in between."
     )
-    return Judgement(Cause.RECOVERED, False, (text,))
+    return Judgement(Cause.RECOVERED, True, (text,))
+
+
+def _one_node(replay: Replay, passing: Sequence[ZoneReplay]) -> Judgement | None:
+    """Of a request for one node only (which one is not printed): None where every node would have served.
+
+    Kernel: include/linux/gfp.h:gfp_zonelist(): ZONELIST_NOFALLBACK
+    """
+    usable = [zone for zone in replay.zones if zone.usable is not False]
+    open_nodes = {zone.dump.node for zone in passing}
+    others = [zone for zone in usable if zone.dump.node not in open_nodes]
+    if not others:
+        return None
+    asked = "The request was for one node only (__GFP_THISNODE), which is not printed"
+    if any(zone.verdict is Verdict.UNKNOWN for zone in others):
+        return Judgement(Cause.INCOMPLETE, False, (f"No verdict: {asked[0].lower()}{asked[1:]}.",))
+    text = f"{asked}: it can only have been that of {_names(others)}, as {_names(passing)} had room."
+    return Judgement(Cause.NODE_RESTRICTED, True, (text,))
 
 
 def _constraint(report: Report) -> str:

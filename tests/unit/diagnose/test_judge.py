@@ -1,5 +1,6 @@
 """From replayed zones to the cause: every cause, what it rests on, and its neighbours."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,9 +35,9 @@ def dma(free: int = 3900, reserve: int = 2000) -> Any:
     [
         # A caller that cannot sleep, below even its part.
         (recent(normal(374)), ("atomic-reserve-exhausted", False)),
-        (recent(normal(374), dma()), ("recovered", False)),  # DMA has room beyond its reserve
+        (recent(normal(374), dma()), ("recovered", True)),  # DMA has room beyond its reserve
         (recent(normal(374), dma(1900)), ("atomic-reserve-exhausted", False)),  # DMA, tiny, is held by its reserve
-        (recent(normal(380)), ("recovered", False)),
+        (recent(normal(380)), ("recovered", True)),
         # One that can.
         (recent(normal(900), names="GFP_KERNEL"), ("memory-exhausted", False)),
         (recent(normal(900), names="GFP_KERNEL", counters_pages=PLENTY_LEFT), ("reclaim-too-slow", True)),
@@ -48,7 +49,7 @@ def dma(free: int = 3900, reserve: int = 2000) -> Any:
             recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2, names="GFP_KERNEL"),
             ("reserved-for-others", False),
         ),
-        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2), ("recovered", False)),
+        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2), ("recovered", True)),
         (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="C")), order=2), ("reserved-for-others", False)),
         # Room only in what is set aside.
         (recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
@@ -209,6 +210,37 @@ def test_what_waits_to_be_written_is_not_reclaimable(name: str, kind: ReportKind
     assert not any(remedy.key and remedy.key.startswith("vm.") for remedy in found.remedies)
     few = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=PLENTY_LEFT | {name: 100}))
     assert not few.judgement.unwritten
+
+
+@pytest.mark.parametrize("names", ["GFP_KERNEL|__GFP_THISNODE", "GFP_ATOMIC|__GFP_THISNODE"])
+def test_a_request_for_one_node_is_not_served_by_another(names: str) -> None:
+    full, free = normal(100), normal(90_000, node=1)
+    assert cause(recent(full, free, names=names)) == ("node-restricted", True)
+    assert cause(recent(normal(80_000), free, names=names)) == ("recovered", True)
+    unclear = replace(full, free_kb=None)
+    assert cause(recent(unclear, free, names=names)) == ("incomplete", False)
+    assert cause(recent(full, free, names=names.partition("|")[0])) == ("recovered", True)
+
+
+RECLAIM_TRACE = ("shrink_lruvec", "shrink_node", "try_to_free_pages")
+
+
+def test_direct_reclaim_is_held_to_no_mark() -> None:
+    asked = diagnose(recent(normal(500), names="GFP_NOIO", trace=trace("bio_alloc_bioset", *RECLAIM_TRACE)))
+    assert asked.judgement.cause is Cause.RECOVERED
+    assert asked.replay.zones[0].verdict == "would-pass"
+    assert "from within reclaim" in asked.explanation
+    refused = diagnose(recent(normal(500), names="GFP_NOIO|__GFP_NOMEMALLOC", trace=trace("bio_alloc", *RECLAIM_TRACE)))
+    assert refused.judgement.cause is Cause.RECLAIM_TOO_SLOW
+
+
+@pytest.mark.parametrize("comm", ["kswapd0", "dd"])
+def test_an_interrupt_over_reclaim_is_not_reclaim(comm: str) -> None:
+    frames = trace("nvmet_tcp_map_data", "net_rx_action", "__do_softirq", "irq_exit_rcu", *RECLAIM_TRACE)
+    found = diagnose(recent(normal(500), names="GFP_NOWAIT", comm=comm, trace=frames))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert "from within reclaim" not in found.explanation
+    assert not any("nothing to set" in remedy.action for remedy in found.remedies)
 
 
 # Harm
