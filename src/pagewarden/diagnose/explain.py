@@ -38,7 +38,7 @@ _WORK = {
 }
 
 _NOTHING_LEFT = frozenset({Cause.RECOVERED, Cause.MEMORY_EXHAUSTED, Cause.RECLAIM_TOO_SLOW})
-_NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW, Cause.RESERVED_FOR_OTHERS})
+_NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW})
 
 
 def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
@@ -51,7 +51,8 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
     judgement = judge(report, replayed)
     zones = printed_zones(replayed)
     setting = min_free_at_report(zones, replayed) if zones else None
-    passed = smallest_passing(replayed, setting) if setting and judgement.cause in _NEEDS_VALUE else None
+    wanted = judgement.cause in _NEEDS_VALUE and not judgement.boosted_pages and not judgement.unwritten
+    passed = smallest_passing(replayed, setting) if setting and wanted else None
     fixes = known_fixes(report, replayed.version if replayed.known else None)
     harm = harm_of(report, judgement, caller)
     case = Case(report, replayed, caller, setting, passed)
@@ -151,7 +152,7 @@ def _setting(
     cannot_wait = replayed.flags is not None and not replayed.flags.can_direct_reclaim
     if passed is not None and cannot_wait:
         found.append(f"With {passed.value_kb} this request would have passed, in {passed.zone}.")
-    elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED:
+    elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and not judgement.boosted_pages:
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
 

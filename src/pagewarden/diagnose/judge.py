@@ -1,6 +1,7 @@
 """From the replayed zones of a report to its cause."""
 
 from collections.abc import Sequence
+from dataclasses import replace as dc_replace
 
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.holders import memory_kb
@@ -233,6 +234,14 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         )
     if without_block:
         return _no_block(replay, without_block)
+    boosted = max((_boosted_pages(zone, replay) for zone in weighty), default=0)
+    if boosted:
+        judgement = _short(report, replay, weighty)
+        text = (
+            f"Without the boost of the watermarks ({boosted} pages, for a while after page blocks were mixed) the "
+            "request would have passed."
+        )
+        return dc_replace(judgement, because=(*judgement.because, text), boosted_pages=boosted)
     reserved = [zone for zone in weighty if _only_for_others(zone, replay)]
     if reserved and len(reserved) == len(weighty):
         names = ", ".join(zone.name for zone in reserved)
@@ -246,6 +255,23 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     elsewhere = _room_elsewhere(report, replay)
     if elsewhere is not None:
         return elsewhere
+    return _short(report, replay, weighty)
+
+
+def _boosted_pages(zone: ZoneReplay, replay: Replay) -> int:
+    """What the boost was worth where it alone decided. Kernel: min_wmark_pages() contains it (5.0)."""
+    check = zone.check
+    if check is None or not check.short_pages or not check.base_mark_pages:
+        return 0
+    boost = kb_to_pages(zone.dump.boost_kb or 0, replay.page_size)
+    if check.base_mark_pages != kb_to_pages(zone.dump.min_kb or 0, replay.page_size):
+        return 0  # such a caller was checked without it
+    worth = boost * check.mark_pages // check.base_mark_pages
+    return boost if check.short_pages <= worth else 0
+
+
+def _short(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Nothing but the mark stood in the way: what that means depends on what the caller could do about it."""
     assert replay.flags is not None
     if not replay.flags.can_direct_reclaim:
         limit = (
@@ -277,7 +303,7 @@ def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
     # Before 4.4 the check looks at counts, not at whose blocks they are: a block may be there and be refused.
     for_others = [zone for zone in zones if _blocks_for_others(zone, replay.order) and not _failed_in_loop(zone)]
     if len(for_others) == len(zones):
-        text = f"{_names(zones)}: the only blocks of this size belong to highatomic, CMA or isolated page blocks."
+        text = f"{_names(zones)}: the only blocks of this size belong to the highatomic reserve."
         return Judgement(Cause.RESERVED_FOR_OTHERS, False, (text,))
     size = human_bytes((1 << replay.order) * replay.page_size)
     text = f"{_names(zones)} had enough free pages, but not {size} in one piece that this caller may take."
@@ -285,7 +311,10 @@ def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
 
 
 def _blocks_for_others(zone: ZoneReplay, order: int) -> bool:
-    return any(block.count and block.order >= order for block in zone.dump.free_blocks or ())
+    # In CMA and isolated blocks that lie about by chance they say nothing: pages enough were free beside them.
+    return any(
+        block.count and block.order >= order and "H" in block.migrate_types for block in zone.dump.free_blocks or ()
+    )
 
 
 def _failed_in_loop(zone: ZoneReplay) -> bool:
@@ -296,7 +325,11 @@ def _only_for_others(zone: ZoneReplay, replay: Replay) -> bool:
     check = zone.check
     if check is None or check.short_pages == 0 or zone.dump.free_kb is None:
         return False
-    return kb_to_pages(zone.dump.free_kb, replay.page_size) >= check.required_pages
+    withheld = check.withheld_pages
+    if replay.flags is not None and not replay.flags.can_direct_reclaim:
+        # kswapd keeps up the marks without CMA: such a caller met an ordinary burst there.
+        withheld = max(0, withheld - kb_to_pages(zone.dump.free_cma_kb or 0, replay.page_size))
+    return withheld >= check.short_pages
 
 
 def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:

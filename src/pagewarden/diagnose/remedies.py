@@ -10,9 +10,11 @@ from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
 from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
+from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
 
 MIN_FREE = "vm.min_free_kbytes"
+BOOST = "vm.watermark_boost_factor"
 COSTLY_ORDER = 3
 """Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
 
@@ -61,7 +63,8 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
         Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
         for fix in fixes
     ]
-    found += _unwritten(case) if judgement.unwritten else _BY_CAUSE[judgement.cause](case)
+    special = _boosted if judgement.boosted_pages else _unwritten if judgement.unwritten else None
+    found += (special or _BY_CAUSE[judgement.cause])(case)
     return tuple(found)
 
 
@@ -196,18 +199,26 @@ def _node_restricted(case: Case) -> list[Remedy]:
 
 
 def _reserved(case: Case) -> list[Remedy]:
-    cma = any(zone.dump.free_cma_kb for zone in case.replay.zones)
-    if cma:
+    zones = [zone for zone in case.replay.zones if zone.usable]
+    by_block = any(zone.verdict is Verdict.NO_BLOCK for zone in zones)
+    if not by_block and any(zone.dump.free_cma_kb for zone in zones):
         why = "CMA pages serve only movable requests; a smaller cma= on the kernel command line returns them to all"
         return [Remedy("make the CMA area smaller", "action:reduce-load", None, why)]
-    return [
-        Remedy(
-            f"raise {MIN_FREE}",
-            MIN_FREE,
-            str(case.passed.value_kb) if case.passed else None,
-            "more free pages outside the reserve",
-        )
-    ]
+    version = case.replay.version if case.replay.known else None
+    in_use = any((zone.dump.reserved_highatomic_kb or 0) > (zone.dump.free_kb or 0) for zone in zones)
+    if in_use and version is not None and not version.at_least(6, 12):
+        why = "until 6.12 the pages of the highatomic reserve that are in use are taken off what is free as well"
+        return [Remedy("update the kernel", "action:kernel-upgrade", None, why)]
+    why = "the highatomic reserve is at most a hundredth of a zone, and the kernel gives it back when it reclaims"
+    return [Remedy("no setting changes this reserve", None, None, why)]
+
+
+def _boosted(case: Case) -> list[Remedy]:
+    why = (
+        "the boost raises every mark for a while, min too, to make kswapd reclaim whole page blocks; 0 switches it off "
+        "(5.0 and later), which lets page blocks be mixed more"
+    )
+    return [Remedy("switch the boost off", BOOST, "0", why), *_holders(case)]
 
 
 def _exhausted(case: Case) -> list[Remedy]:

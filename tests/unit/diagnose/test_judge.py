@@ -50,7 +50,7 @@ def dma(free: int = 3900, reserve: int = 2000) -> Any:
             ("reserved-for-others", False),
         ),
         (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2), ("recovered", True)),
-        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="C")), order=2), ("reserved-for-others", False)),
+        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="C")), order=2), ("fragmented", False)),
         # Room only in what is set aside.
         (recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
         (recent(normal(1400, reserved_highatomic_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
@@ -241,6 +241,53 @@ def test_an_interrupt_over_reclaim_is_not_reclaim(comm: str) -> None:
     assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
     assert "from within reclaim" not in found.explanation
     assert not any("nothing to set" in remedy.action for remedy in found.remedies)
+
+
+@pytest.mark.parametrize("names", ["GFP_KERNEL", "GFP_NOWAIT"])
+@pytest.mark.parametrize(("kind", "cma"), [(ReportKind.OOM, 0), (ReportKind.PAGE_ALLOCATION_FAILURE, 4000)])
+def test_a_boost_that_alone_decided(names: str, kind: ReportKind, cma: int) -> None:
+    low = normal(6000, 6656, boost_kb=18432, free_cma_kb=cma)
+    found = diagnose(recent(low, kind=kind, names=names))
+    assert found.judgement.boosted_pages == 4608
+    assert found.judgement.cause in (Cause.MEMORY_EXHAUSTED, Cause.ATOMIC_RESERVE_EXHAUSTED)
+    assert (found.remedies[0].key, found.remedies[0].value) == ("vm.watermark_boost_factor", "0")
+    assert not any(remedy.key in ("vm.min_free_kbytes", "vm.watermark_scale_factor") for remedy in found.remedies)
+    for deep in (normal(2000, 6656, boost_kb=18432), normal(6000, 6656)):
+        assert diagnose(recent(deep, kind=kind, names=names)).judgement.boosted_pages == 0
+
+
+def test_a_boost_that_was_taken_off_decides_nothing() -> None:
+    assert diagnose(recent(normal(700, 6656, boost_kb=18432))).judgement.boosted_pages == 0  # GFP_ATOMIC, 5.9 and later
+
+
+def test_cma_does_not_hide_a_burst_from_a_caller_that_cannot_wait() -> None:
+    found = diagnose(failure(zone("Normal", 364, 834, (0, 0), 174_000, free_cma_kb=800), release="3.10.53"))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    (raised,) = (remedy for remedy in found.remedies if remedy.key == "vm.min_free_kbytes")
+    assert raised.value is not None
+    assert 3336 < int(raised.value) < 5000
+    assert cause(recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"))[0] == "reserved-for-others"
+
+
+@pytest.mark.parametrize(
+    ("more", "action"),
+    [
+        ({"free_blocks": blocks(1900, 50, letters="U"), "reserved_highatomic_kb": 200_000}, "update the kernel"),
+        ({"reserved_highatomic_kb": 4200}, "no setting changes this reserve"),
+    ],
+)
+def test_the_highatomic_reserve_has_no_setting(more: dict[str, Any], action: str) -> None:
+    found = diagnose(recent(normal(2000, **more), names="GFP_NOWAIT"))
+    assert found.judgement.cause is Cause.RESERVED_FOR_OTHERS
+    assert [remedy.action for remedy in found.remedies] == [action]
+    assert all(remedy.value is None for remedy in found.remedies)
+
+
+def test_blocks_of_the_highatomic_reserve_are_no_matter_of_cma() -> None:
+    listed = (*blocks(1990)[:1], *blocks(0, 0, 9, letters="H")[1:])
+    found = diagnose(recent(normal(2000, free_blocks=listed, free_cma_kb=400), order=1, names="GFP_KERNEL"))
+    assert found.judgement.cause is Cause.RESERVED_FOR_OTHERS
+    assert not any("CMA" in remedy.action for remedy in found.remedies)
 
 
 # Harm
