@@ -16,7 +16,7 @@ from pagewarden.diagnose.min_free import (
 )
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
-from pagewarden.diagnose.rights import within_reclaim
+from pagewarden.diagnose.rights import has_discount, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
@@ -94,6 +94,8 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
     named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
     subject = f"{who}{module}" if who else "The kernel"
     work = f", {doing}," if doing else ""
+    if report.order is not None and report.order < 0:
+        return ""
     if report.kind is ReportKind.OOM and report.gfp_mask == 0:
         return f"{subject}{work} was told that memory had run out; what was asked for before is not printed{named}."
     return f"{subject}{work} asked for {_size(report, replayed)} {_manner(report, replayed.flags)}{named}."
@@ -150,9 +152,9 @@ def _setting(
     else:
         found.append(f"The marks follow from vm.min_free_kbytes of about {setting.value_kb}.")
     cannot_wait = replayed.flags is not None and not replayed.flags.can_direct_reclaim
-    if passed is not None and cannot_wait:
-        found.append(f"With {passed.value_kb} this request would have passed, in {passed.zone}.")
-    elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and not judgement.boosted_pages:
+    if passed is not None and cannot_wait and has_discount(replayed):
+        found.append(f"By this model the request would have passed with {passed.value_kb}, in {passed.zone}.")
+    elif passed is None and judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and not judgement.boosted_pages:
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
 

@@ -61,6 +61,15 @@ def _by_kind(report: Report, replay: Replay) -> Judgement | None:
         return Judgement(
             Cause.ADDRESS_SPACE, False, ("The kernel ran out of addresses for mappings, not out of memory.",)
         )
+    if report.order is not None and report.order < 0:
+        text = "An administrator asked for this kill (sysrq f): no request was refused, and the zones decide nothing."
+        return Judgement(Cause.INCOMPLETE, False, (text,))
+    if report.kind is ReportKind.OOM and report.gfp_mask == 0:
+        text = (
+            "No verdict: a page fault was told that memory had run out (pagefault_out_of_memory), and which request "
+            "had failed before, of the machine or of a control group, is not printed."
+        )
+        return Judgement(Cause.INCOMPLETE, False, (text,))
     if report.kind is ReportKind.MEMORY_DUMP:
         return Judgement(Cause.INCOMPLETE, False, ("A memory dump without a request: its header is not in the log.",))
     return None
@@ -252,7 +261,7 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     if held and not below:
         text = f"{_names(held)} had pages above the mark, but kept them for requests that can use no higher zone."
         return Judgement(Cause.LOWMEM_RESERVE, False, (text,))
-    elsewhere = _room_elsewhere(report, replay)
+    elsewhere = None if _has_own_cache(replay) else _room_elsewhere(report, replay)
     if elsewhere is not None:
         return elsewhere
     return _short(report, replay, weighty)
@@ -345,6 +354,15 @@ def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:
     highest = highest_zone(report, replay)
     text = f"The mask allows zone {highest} and below only, and these were short; {_names(barred)} had room."
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
+
+
+def _has_own_cache(replay: Replay) -> bool:
+    """A caller that can wait, and much page cache in the very zones it may use: others do not crowd it out."""
+    lists = _lists_of(replay)
+    if lists is None or replay.flags is None or not replay.flags.can_direct_reclaim:
+        return False
+    size_kb = sum(_size_kb(zone) or 0 for zone in replay.zones if zone.usable)
+    return lists.files_kb * 100 > size_kb * RECLAIMABLE_PERCENT
 
 
 def _has_room(zone: ZoneReplay) -> bool:

@@ -12,6 +12,7 @@ from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclai
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
+from pagewarden.units import kb_to_pages
 
 MIN_FREE = "vm.min_free_kbytes"
 BOOST = "vm.watermark_boost_factor"
@@ -71,7 +72,7 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
 def _atomic(case: Case) -> list[Remedy]:
     found = []
     if not has_discount(case.replay):
-        return [*_slow(case), Remedy(f"raising {MIN_FREE} gives it nothing", None, None, "min is its limit too")]
+        return [*_slow(case), *_dearer(case)]
     if case.passed is not None:
         found.append(
             Remedy(
@@ -108,6 +109,17 @@ def _atomic(case: Case) -> list[Remedy]:
             )
         )
     return found
+
+
+def _dearer(case: Case) -> list[Remedy]:
+    if not _has_scale_factor(case):
+        return []  # there a larger min is the only way to a larger gap
+    why = "min is its limit too: of a larger value it gets only the wider gap below low, a quarter of what min grows by"
+    return [Remedy(f"raising {MIN_FREE} costs more", None, None, why)]
+
+
+def _has_scale_factor(case: Case) -> bool:
+    return case.replay.version is None or case.replay.version.at_least(4, 6)
 
 
 def _fragmented(case: Case) -> list[Remedy]:
@@ -173,6 +185,14 @@ def _zone_restricted(case: Case) -> list[Remedy]:
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
         return [Remedy("no setting can help", None, None, why)]
+    own = _taken_by_own_kind(case)
+    if own:
+        why = (
+            f"at least {own} pages were taken by requests that can use no higher zone, for whom the reserve is meant: "
+            "a larger one does not keep these out"
+        )
+        found = [Remedy(f"find what fills zone {zone}", "action:reduce-load", None, why), *_holders(case)]
+        return [*found, *_questioned(case)]
     found = [
         Remedy(
             f"keep others out of zone {zone}",
@@ -182,10 +202,31 @@ def _zone_restricted(case: Case) -> list[Remedy]:
             "zone",
         )
     ]
-    if case.caller.driver is not None:
-        why = f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not"
-        found.append(Remedy("ask whether the restriction is needed", "action:kernel-upgrade", None, why))
-    return found
+    return [*found, *_questioned(case)]
+
+
+def _taken_by_own_kind(case: Case) -> int:
+    """Pages of the largest zone the request may use that its own class must have taken; 0 where the reserve may be it.
+
+    Requests that can use a higher zone are refused from min + reserve down: what is missing below that, others cannot
+    have taken. Where that is more than the shortage, a larger reserve had been used up as well.
+    """
+    zones = [zone for zone in case.replay.zones if zone.usable and zone.check is not None]
+    if not zones:
+        return 0
+    zone = max(zones, key=lambda each: each.dump.managed_kb or each.dump.present_kb or 0)
+    reserve = max(zone.dump.lowmem_reserve_pages or (0,))
+    if zone.check is None or not zone.check.short_pages or reserve <= zone.check.short_pages:
+        return 0
+    size = case.replay.page_size
+    return max(0, kb_to_pages(zone.dump.min_kb or 0, size) + reserve - kb_to_pages(zone.dump.free_kb or 0, size))
+
+
+def _questioned(case: Case) -> list[Remedy]:
+    if case.caller.driver is None:
+        return []
+    why = f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not"
+    return [Remedy("ask whether the restriction is needed", "action:kernel-upgrade", None, why)]
 
 
 def _node_restricted(case: Case) -> list[Remedy]:
@@ -249,8 +290,7 @@ def _slow(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
         why = "reclaim does without this page and goes on; what matters is whether tasks stall or are killed as well"
         return [Remedy("nothing to set for this one", None, None, why)]
-    modern = case.replay.version is None or case.replay.version.at_least(4, 6)
-    if modern:
+    if _has_scale_factor(case):
         why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"
         return [Remedy("give kswapd more room", "vm.watermark_scale_factor", None, why)]
     value = str(case.passed.value_kb) if case.passed else None

@@ -290,6 +290,63 @@ def test_blocks_of_the_highatomic_reserve_are_no_matter_of_cma() -> None:
     assert not any("CMA" in remedy.action for remedy in found.remedies)
 
 
+@pytest.mark.parametrize(
+    ("release", "dearer"), [("4.4.0-21-generic", False), ("4.5.7", False), ("4.6.0", True), ("6.1.0-18-amd64", True)]
+)
+def test_a_caller_without_a_reserve_is_given_one_advice(release: str, dearer: bool) -> None:
+    low = zone(
+        "Normal", 7250, 7500, (0, 0, 0, 0), 4_000_000, free_blocks=blocks(7250, letters="U"), managed_kb=16_000_000
+    )
+    found = diagnose(failure(low, release=release, gfp_mask=None, gfp_names="GFP_NOWAIT"))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert "would have passed" not in found.explanation
+    assert any("costs more" in remedy.action for remedy in found.remedies) is dearer
+    assert any(remedy.key == "vm.min_free_kbytes" for remedy in found.remedies) is not dearer
+    assert not any("gives it nothing" in remedy.action for remedy in found.remedies)
+
+
+def test_a_kill_without_a_refused_request() -> None:
+    def found(**more: Any) -> Diagnosis:
+        return diagnose(recent(normal(90_000), kind=ReportKind.OOM, victims=(Victim(77, "java"),), **more))
+
+    by_hand = found(order=-1, names="GFP_KERNEL")
+    assert by_hand.judgement.cause is Cause.INCOMPLETE
+    assert "An administrator asked for this kill" in by_hand.explanation
+    fault = found(gfp_mask=0, names="")
+    assert fault.judgement.cause is Cause.INCOMPLETE
+    assert "pagefault_out_of_memory" in fault.explanation
+    for each in (by_hand, fault):
+        assert "would grant" not in each.explanation
+        assert "asked for one page" not in each.explanation
+    assert found(gfp_mask=0xCC0, names="GFP_KERNEL").judgement.cause is Cause.RECOVERED
+
+
+@pytest.mark.parametrize(
+    ("reserve", "first"),
+    [
+        (0, "vm.lowmem_reserve_ratio"),
+        (900, "vm.lowmem_reserve_ratio"),  # smaller than the shortage: others may have had the rest
+        (50_000, "action:reduce-load"),
+    ],
+)
+def test_a_ratio_keeps_nobody_out_of_his_own_zone(reserve: int, first: str) -> None:
+    low = modern("DMA32", 100, 1000, (0, 0, reserve, reserve), BIG)
+    found = diagnose(recent(low, normal(90_000), names="GFP_KERNEL|GFP_DMA32"))
+    assert found.judgement.cause is Cause.ZONE_RESTRICTED
+    assert found.remedies[0].key == first
+    assert ("at least 50900 pages" in found.remedies[0].why) is (reserve == 50_000)
+
+
+@pytest.mark.parametrize(("cached_kb", "expected"), [(786_400, "memory-exhausted"), (100, "zone-restricted")])
+def test_page_cache_in_the_very_zone_is_not_crowding(cached_kb: int, expected: str) -> None:
+    values = {"active_file": 0, "inactive_file": cached_kb}
+    low = modern("Normal", 900, 1000, (0, 0, 8980), BIG, values_kb=values)
+    high = modern("HighMem", 900_000, 100, (0, 0, 0), 1_000_000, values_kb=values)
+    counters = {"active_file": 200_000, "inactive_file": 0, "slab_reclaimable": 0}
+    report = recent(low, high, kind=ReportKind.OOM, names="GFP_KERNEL", counters_pages=counters)
+    assert cause(report)[0] == expected
+
+
 # Harm
 
 
