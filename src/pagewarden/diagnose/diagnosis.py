@@ -39,11 +39,16 @@ class Judgement:
 
     :ivar inferred: by reasoning from what is printed, not by the numbers alone.
     :ivar because: the deciding facts, in sentences.
+    :ivar unwritten: what could be reclaimed had to be written first: no mark is the cure.
+    :ivar boosted_pages: by how much a boost had raised the mark that decided; 0 where the request would have been
+        refused without it as well.
     """
 
     cause: Cause
     inferred: bool
     because: tuple[str, ...]
+    unwritten: bool = False
+    boosted_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)

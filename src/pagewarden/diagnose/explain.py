@@ -16,7 +16,7 @@ from pagewarden.diagnose.min_free import (
 )
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
-from pagewarden.diagnose.rights import within_reclaim
+from pagewarden.diagnose.rights import has_discount, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
@@ -38,7 +38,7 @@ _WORK = {
 }
 
 _NOTHING_LEFT = frozenset({Cause.RECOVERED, Cause.MEMORY_EXHAUSTED, Cause.RECLAIM_TOO_SLOW})
-_NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW, Cause.RESERVED_FOR_OTHERS})
+_NEEDS_VALUE = frozenset({Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.RECLAIM_TOO_SLOW})
 
 
 def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
@@ -51,7 +51,8 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
     judgement = judge(report, replayed)
     zones = printed_zones(replayed)
     setting = min_free_at_report(zones, replayed) if zones else None
-    passed = smallest_passing(replayed, setting) if setting and judgement.cause in _NEEDS_VALUE else None
+    wanted = judgement.cause in _NEEDS_VALUE and not judgement.boosted_pages and not judgement.unwritten
+    passed = smallest_passing(replayed, setting) if setting and wanted else None
     fixes = known_fixes(report, replayed.version if replayed.known else None)
     harm = harm_of(report, judgement, caller)
     case = Case(report, replayed, caller, setting, passed)
@@ -93,6 +94,8 @@ def _request(report: Report, replayed: Replay, caller: Caller) -> str:
     named = f"; the task running was {report.comm}, which says where it happened, not why" if report.comm else ""
     subject = f"{who}{module}" if who else "The kernel"
     work = f", {doing}," if doing else ""
+    if report.order is not None and report.order < 0:
+        return ""
     if report.kind is ReportKind.OOM and report.gfp_mask == 0:
         return f"{subject}{work} was told that memory had run out; what was asked for before is not printed{named}."
     return f"{subject}{work} asked for {_size(report, replayed)} {_manner(report, replayed.flags)}{named}."
@@ -149,9 +152,9 @@ def _setting(
     else:
         found.append(f"The marks follow from vm.min_free_kbytes of about {setting.value_kb}.")
     cannot_wait = replayed.flags is not None and not replayed.flags.can_direct_reclaim
-    if passed is not None and cannot_wait:
-        found.append(f"With {passed.value_kb} this request would have passed, in {passed.zone}.")
-    elif judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED:
+    if passed is not None and cannot_wait and has_discount(replayed):
+        found.append(f"By this model the request would have passed with {passed.value_kb}, in {passed.zone}.")
+    elif passed is None and judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and not judgement.boosted_pages:
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
 

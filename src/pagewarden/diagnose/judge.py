@@ -1,10 +1,12 @@
 """From the replayed zones of a report to its cause."""
 
 from collections.abc import Sequence
+from dataclasses import replace as dc_replace
 
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.holders import memory_kb
-from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.diagnose.reclaimable import Reclaimable, reclaimable_of
+from pagewarden.diagnose.replay import Replay, ZoneReplay, allowed_nodes, is_empty
 from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
@@ -59,6 +61,15 @@ def _by_kind(report: Report, replay: Replay) -> Judgement | None:
         return Judgement(
             Cause.ADDRESS_SPACE, False, ("The kernel ran out of addresses for mappings, not out of memory.",)
         )
+    if report.order is not None and report.order < 0:
+        text = "An administrator asked for this kill (sysrq f): no request was refused, and the zones decide nothing."
+        return Judgement(Cause.INCOMPLETE, False, (text,))
+    if report.kind is ReportKind.OOM and report.gfp_mask == 0:
+        text = (
+            "No verdict: a page fault was told that memory had run out (pagefault_out_of_memory), and which request "
+            "had failed before, of the machine or of a control group, is not printed."
+        )
+        return Judgement(Cause.INCOMPLETE, False, (text,))
     if report.kind is ReportKind.MEMORY_DUMP:
         return Judgement(Cause.INCOMPLETE, False, ("A memory dump without a request: its header is not in the log.",))
     return None
@@ -154,6 +165,10 @@ def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
 
 def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> Judgement:
     names = ", ".join(zone.name for zone in passing)
+    if replay.flags is not None and replay.flags.thisnode:
+        judgement = _one_node(replay, passing)
+        if judgement is not None:
+            return judgement
     if report.order is None and report.gfp_mask is not None and report.kind in _KILLS | {ReportKind.DEADLOCK_WARNING}:
         largest = max(
             (zone.check.usable_order for zone in passing if zone.check and zone.check.usable_order is not None),
@@ -163,7 +178,7 @@ def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> J
         text = (
             f"A single page would have been granted from {names}, far above the mark, so memory was not short: the "
             "order, "
-            f"which this kernel does not print, must have been one{beyond} for which no block was free."
+            f"which this kernel does not print, was probably one{beyond} for which no block was free."
         )
         return Judgement(Cause.FRAGMENTED, True, (text,))
     if report.constraint in _CONFINED:
@@ -171,9 +186,26 @@ def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> J
         return Judgement(Cause.NODE_RESTRICTED, True, (text,))
     text = (
         f"The zones as printed would grant this request (from {names}): they were read after it had failed, and memory "
-        "was freed in between."
+        "may have been freed in between."
     )
-    return Judgement(Cause.RECOVERED, False, (text,))
+    return Judgement(Cause.RECOVERED, True, (text,))
+
+
+def _one_node(replay: Replay, passing: Sequence[ZoneReplay]) -> Judgement | None:
+    """Of a request for one node only (which one is not printed): None where every node would have served.
+
+    Kernel: include/linux/gfp.h:gfp_zonelist(): ZONELIST_NOFALLBACK
+    """
+    usable = [zone for zone in replay.zones if zone.usable is not False]
+    open_nodes = {zone.dump.node for zone in passing}
+    others = [zone for zone in usable if zone.dump.node not in open_nodes]
+    if not others:
+        return None
+    asked = "The request was for one node only (__GFP_THISNODE), which is not printed"
+    if any(zone.verdict is Verdict.UNKNOWN for zone in others):
+        return Judgement(Cause.INCOMPLETE, False, (f"No verdict: {asked[0].lower()}{asked[1:]}.",))
+    text = f"{asked}: it can only have been that of {_names(others)}, as {_names(passing)} had room."
+    return Judgement(Cause.NODE_RESTRICTED, True, (text,))
 
 
 def _constraint(report: Report) -> str:
@@ -211,6 +243,14 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         )
     if without_block:
         return _no_block(replay, without_block)
+    boosted = max((_boosted_pages(zone, replay) for zone in weighty), default=0)
+    if boosted:
+        judgement = _short(report, replay, weighty)
+        text = (
+            f"Without the boost of the watermarks ({boosted} pages, for a while after page blocks were mixed) the "
+            "request would have passed."
+        )
+        return dc_replace(judgement, because=(*judgement.because, text), boosted_pages=boosted)
     reserved = [zone for zone in weighty if _only_for_others(zone, replay)]
     if reserved and len(reserved) == len(weighty):
         names = ", ".join(zone.name for zone in reserved)
@@ -221,9 +261,26 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     if held and not below:
         text = f"{_names(held)} had pages above the mark, but kept them for requests that can use no higher zone."
         return Judgement(Cause.LOWMEM_RESERVE, False, (text,))
-    elsewhere = _room_elsewhere(report, replay)
+    elsewhere = None if _has_own_cache(replay) else _room_elsewhere(report, replay)
     if elsewhere is not None:
         return elsewhere
+    return _short(report, replay, weighty)
+
+
+def _boosted_pages(zone: ZoneReplay, replay: Replay) -> int:
+    """What the boost was worth where it alone decided. Kernel: min_wmark_pages() contains it (5.0)."""
+    check = zone.check
+    if check is None or not check.short_pages or not check.base_mark_pages:
+        return 0
+    boost = kb_to_pages(zone.dump.boost_kb or 0, replay.page_size)
+    if check.base_mark_pages != kb_to_pages(zone.dump.min_kb or 0, replay.page_size):
+        return 0  # such a caller was checked without it
+    worth = boost * check.mark_pages // check.base_mark_pages
+    return boost if check.short_pages <= worth else 0
+
+
+def _short(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Nothing but the mark stood in the way: what that means depends on what the caller could do about it."""
     assert replay.flags is not None
     if not replay.flags.can_direct_reclaim:
         limit = (
@@ -255,7 +312,7 @@ def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
     # Before 4.4 the check looks at counts, not at whose blocks they are: a block may be there and be refused.
     for_others = [zone for zone in zones if _blocks_for_others(zone, replay.order) and not _failed_in_loop(zone)]
     if len(for_others) == len(zones):
-        text = f"{_names(zones)}: the only blocks of this size belong to highatomic, CMA or isolated page blocks."
+        text = f"{_names(zones)}: the only blocks of this size belong to the highatomic reserve."
         return Judgement(Cause.RESERVED_FOR_OTHERS, False, (text,))
     size = human_bytes((1 << replay.order) * replay.page_size)
     text = f"{_names(zones)} had enough free pages, but not {size} in one piece that this caller may take."
@@ -263,7 +320,10 @@ def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
 
 
 def _blocks_for_others(zone: ZoneReplay, order: int) -> bool:
-    return any(block.count and block.order >= order for block in zone.dump.free_blocks or ())
+    # In CMA and isolated blocks that lie about by chance they say nothing: pages enough were free beside them.
+    return any(
+        block.count and block.order >= order and "H" in block.migrate_types for block in zone.dump.free_blocks or ()
+    )
 
 
 def _failed_in_loop(zone: ZoneReplay) -> bool:
@@ -274,7 +334,11 @@ def _only_for_others(zone: ZoneReplay, replay: Replay) -> bool:
     check = zone.check
     if check is None or check.short_pages == 0 or zone.dump.free_kb is None:
         return False
-    return kb_to_pages(zone.dump.free_kb, replay.page_size) >= check.required_pages
+    withheld = check.withheld_pages
+    if replay.flags is not None and not replay.flags.can_direct_reclaim:
+        # kswapd keeps up the marks without CMA: such a caller met an ordinary burst there.
+        withheld = max(0, withheld - kb_to_pages(zone.dump.free_cma_kb or 0, replay.page_size))
+    return withheld >= check.short_pages
 
 
 def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:
@@ -292,6 +356,15 @@ def _room_elsewhere(report: Report, replay: Replay) -> Judgement | None:
     return Judgement(Cause.ZONE_RESTRICTED, False, (text,))
 
 
+def _has_own_cache(replay: Replay) -> bool:
+    """A caller that can wait, and much page cache in the very zones it may use: others do not crowd it out."""
+    lists = _lists_of(replay)
+    if lists is None or replay.flags is None or not replay.flags.can_direct_reclaim:
+        return False
+    size_kb = sum(_size_kb(zone) or 0 for zone in replay.zones if zone.usable)
+    return lists.files_kb * 100 > size_kb * RECLAIMABLE_PERCENT
+
+
 def _has_room(zone: ZoneReplay) -> bool:
     dump = zone.dump
     return dump.free_kb is not None and dump.high_kb is not None and dump.free_kb > 2 * dump.high_kb > 0
@@ -303,53 +376,114 @@ def _same_or_lower(zone: ZoneReplay, replay: Replay) -> bool:
 
 def _sleeper(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
     """A caller that could wait: was there nothing left to reclaim, or did reclaim not keep up?"""
-    reclaimable, total = _reclaimable_kb(report), memory_kb(report)
+    if report.constraint in _CONFINED:
+        return _confined(report, weighty)
+    nodes = allowed_nodes(report)
+    found = reclaimable_of(report, nodes)
+    if nodes is not None and found is not None:
+        elsewhere = _cache_elsewhere(report, nodes, found, weighty)
+        if elsewhere is not None:
+            return elsewhere
     zone = replay.flags.zone if replay.flags is not None else None
-    lists = _lists_kb(replay) if _is_confined(report, zone) else None
-    if lists is not None and reclaimable is not None and lists < reclaimable:
+    lists = _lists_of(replay) if _is_limited(report, zone) else None
+    if lists is not None and found is not None and lists.files_kb < found.total_kb:
         # What lies in zones it may not use is no help to it.
-        if lists * 100 <= reclaimable:
+        if lists.files_kb * 100 <= found.total_kb:
             text = (
                 f"The mask allows zone {zone} and below only, where next to no page cache was left to reclaim; "
-                f"{human_bytes(reclaimable * 1024)} of it lay in other zones."
+                f"{human_bytes(found.total_kb * 1024)} of it lay in other zones."
             )
             return Judgement(Cause.ZONE_RESTRICTED, True, (text,))
-        reclaimable = lists
-    if reclaimable is not None and total and _is_much(reclaimable, total, weighty):
-        text = (
-            f"The caller could wait, and {human_bytes(reclaimable * 1024)} of page cache and slab were reclaimable, "
-            "but "
-            "reclaim did not free pages in time."
-        )
-        return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
-    left = "" if reclaimable is None else f"; page cache and reclaimable slab were {human_bytes(reclaimable * 1024)}"
-    return Judgement(Cause.MEMORY_EXHAUSTED, reclaimable is None, (f"{_names(weighty)}: below the mark{left}.",))
+        found = lists
+    total = memory_kb(report) if nodes is None else sum(_size_kb(each) or 0 for each in replay.zones if each.usable)
+    if found is None or not total or not _is_much(found.total_kb, total, weighty):
+        left = "" if found is None else f"; page cache and reclaimable slab were {human_bytes(found.total_kb * 1024)}"
+        return Judgement(Cause.MEMORY_EXHAUSTED, found is None, (f"{_names(weighty)}: below the mark{left}.",))
+    if not _is_much(found.clean_kb, total, weighty):
+        return _unwritten(report, found, weighty)
+    if report.kind is ReportKind.OOM or _given_up(report, weighty):
+        return _stuck(report, found.total_kb, weighty)
+    text = (
+        f"The caller could wait, and {human_bytes(found.total_kb * 1024)} of page cache and slab were reclaimable, but "
+        "reclaim did not free pages in time."
+    )
+    return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
 
 
-def _is_confined(report: Report, zone: str | None) -> bool:
+def _confined(report: Report, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Kernel: mm/oom_kill.c:constrained_alloc() found that some node was barred; the counters are of all nodes."""
+    text = (
+        f"The task was confined by its {_constraint(report)}, and the zones it may use were below the mark "
+        f"({_names(weighty)}). What other nodes had left plays no part."
+    )
+    return Judgement(Cause.NODE_RESTRICTED, True, (text,))
+
+
+def _cache_elsewhere(
+    report: Report, nodes: frozenset[int], found: Reclaimable, weighty: Sequence[ZoneReplay]
+) -> Judgement | None:
+    """The page cache that could have been taken lies on nodes that the request may not use."""
+    machine, total = reclaimable_of(report), memory_kb(report)
+    if machine is None or not total or _is_much(found.files_kb, total, weighty):
+        return None
+    barred_kb = machine.files_kb - found.files_kb
+    if not _is_much(barred_kb, total, weighty):
+        return None
+    text = (
+        f"Only nodes {report.nodemask} may be used, where {human_bytes(found.files_kb * 1024)} of page cache was left; "
+        f"{human_bytes(barred_kb * 1024)} of it lay on others."
+    )
+    return Judgement(Cause.NODE_RESTRICTED, True, (text,))
+
+
+def _unwritten(report: Report, found: Reclaimable, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Dirty pages and pages under writeback are no more free for the taking than the storage is fast."""
+    text = (
+        f"{_names(weighty)}: below the mark. Of {human_bytes(found.total_kb * 1024)} of page cache and slab, "
+        f"{human_bytes(found.unwritten_kb * 1024)} had to be written first: reclaim waits for the storage."
+    )
+    cause = Cause.MEMORY_EXHAUSTED if report.kind is ReportKind.OOM else Cause.RECLAIM_TOO_SLOW
+    return Judgement(cause, True, (text,), unwritten=True)
+
+
+def _stuck(report: Report, reclaimable_kb: int, weighty: Sequence[ZoneReplay]) -> Judgement:
+    """Much that counts as cache, and none of it could be freed: an earlier start of kswapd frees none of it either.
+
+    Kernel: mm/page_alloc.c:should_reclaim_retry() (4.7), before that did_some_progress: the OOM killer is called only
+    after direct reclaim has found nothing, again and again.
+    """
+    gone = "the kernel kills only when its own reclaim finds nothing more" if report.kind is ReportKind.OOM else ""
+    text = (
+        f"{_names(weighty)}: below the mark. {human_bytes(reclaimable_kb * 1024)} of page cache and slab were there, "
+        f"but could not be freed: {gone or 'the kernel had given up reclaiming there (all_unreclaimable)'}."
+    )
+    return Judgement(Cause.MEMORY_EXHAUSTED, True, (text,))
+
+
+def _given_up(report: Report, weighty: Sequence[ZoneReplay]) -> bool:
+    """Every zone that matters is one in which reclaim freed nothing; the node says it since 4.8, the zone before."""
+    hopeless = {node.node for node in report.nodes if node.all_unreclaimable}
+    return all(zone.dump.all_unreclaimable or zone.dump.node in hopeless for zone in weighty)
+
+
+def _is_limited(report: Report, zone: str | None) -> bool:
     """The request may not use the zones in which most memory lies: those for devices, or low memory beside HighMem."""
     highmem = any(dump.zone == "HighMem" and not is_empty(dump) for dump in report.zones)
     return zone in ("DMA", "DMA32") or (zone == "Normal" and highmem)
 
 
-def _lists_kb(replay: Replay) -> int | None:
+def _lists_of(replay: Replay) -> Reclaimable | None:
     """Page cache in the zones that the request may use; None where they do not print it (most do)."""
-    names = ("active_file", "inactive_file")
     dumps = [zone.dump for zone in replay.zones if zone.usable and not is_empty(zone.dump)]
-    if not dumps or not all(name in dump.values_kb for dump in dumps for name in names):
+    if not dumps or not all(name in dump.values_kb for dump in dumps for name in ("active_file", "inactive_file")):
         return None
-    return sum(dump.values_kb[name] for dump in dumps for name in names)
+    names = ("writepending", "dirty", "writeback", "unstable")  # the first since 4.8, the others before
+    unwritten = sum(dump.values_kb.get(name, 0) for dump in dumps for name in names)
+    files = sum(dump.values_kb[name] for dump in dumps for name in ("active_file", "inactive_file"))
+    return Reclaimable(files, 0, unwritten)
 
 
 def _is_much(reclaimable_kb: int, total_kb: int, weighty: Sequence[ZoneReplay]) -> bool:
     highs_kb = sum(zone.dump.high_kb or 0 for zone in weighty)
     large = reclaimable_kb >= MUCH_KB and reclaimable_kb > 4 * highs_kb
     return large or reclaimable_kb * 100 > total_kb * RECLAIMABLE_PERCENT
-
-
-def _reclaimable_kb(report: Report) -> int | None:
-    pages = report.counters_pages
-    names = ("active_file", "inactive_file", "slab_reclaimable")
-    if not all(name in pages for name in names):
-        return None
-    return sum(pages[name] for name in names) * ((report.page_size or 4096) // 1024)

@@ -5,6 +5,8 @@ setting every mark is higher, and the same burst taken from the higher low mark 
 
     burst = low - free,  free' = low' - margin * burst
 
+(of a caller that may not use CMA: free less what of it is CMA's, as kswapd counts too.)
+
 A zone that still had more than its low mark (a small one, barred by its reserve) was not drawn on: what it has free
 does not grow with the setting.
 
@@ -20,7 +22,7 @@ from functools import lru_cache, partial
 from math import ceil
 
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
-from pagewarden.kernel.allocation import Verdict, check_zone
+from pagewarden.kernel.allocation import Check, Verdict, ZoneState, check_zone
 from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.fit import Fit, Settings, find_fit
 from pagewarden.kernel.machine import SCALE_FACTOR, Machine
@@ -175,7 +177,7 @@ def smallest_passing(replay: Replay, setting: MinFreeAtReport, margin: float = 1
         value = _smallest_for(zone, replay, setting, margin)
         if value is not None:
             state = zone_state(zone.dump, replay.page_size, allocation_rules(replay.version or _NEWEST))
-            answers.append(WouldHavePassed(value, zone.name, max(0, state.low_pages - state.free_pages)))
+            answers.append(WouldHavePassed(value, zone.name, burst_pages(state, zone.check)))
     return min(answers, key=lambda answer: answer.value_kb, default=None)
 
 
@@ -206,15 +208,25 @@ def passes_with(zone: ZoneReplay, replay: Replay, setting: MinFreeAtReport, valu
     rules = allocation_rules(replay.version)
     state = zone_state(zone.dump, replay.page_size, rules)
     raised: Marks = marks[index].raised(state.boost_pages or 0)
-    burst = max(0, state.low_pages - state.free_pages)
+    burst = burst_pages(state, zone.check)
+    cma = _withheld_cma(state, zone.check)
     changed = replace(
         state,
-        free_pages=max(state.free_pages, raised.low_pages - ceil(margin * burst)),
+        free_pages=max(state.free_pages, raised.low_pages + cma - ceil(margin * burst)),
         min_pages=raised.min_pages,
         low_pages=raised.low_pages,
         high_pages=raised.high_pages,
     )
     return check_zone(changed, replay.request, rules, zone.check.reserve_pages).verdict is Verdict.WOULD_PASS
+
+
+def burst_pages(state: ZoneState, check: Check | None) -> int:
+    """What was taken between low, where kswapd is woken, and the refusal; free CMA pages keep kswapd from nothing."""
+    return max(0, state.low_pages - (state.free_pages - _withheld_cma(state, check)))
+
+
+def _withheld_cma(state: ZoneState, check: Check | None) -> int:
+    return min(state.cma_pages, check.withheld_pages) if check is not None else 0
 
 
 def smallest_scale_factor(replay: Replay, setting: MinFreeAtReport, most: int, margin: float = 1.0) -> int | None:

@@ -10,9 +10,12 @@ from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
 from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
 from pagewarden.diagnose.types import Cause
+from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
+from pagewarden.units import kb_to_pages
 
 MIN_FREE = "vm.min_free_kbytes"
+BOOST = "vm.watermark_boost_factor"
 COSTLY_ORDER = 3
 """Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
 
@@ -61,14 +64,15 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
         Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
         for fix in fixes
     ]
-    found += _BY_CAUSE[judgement.cause](case)
+    special = _boosted if judgement.boosted_pages else _unwritten if judgement.unwritten else None
+    found += (special or _BY_CAUSE[judgement.cause])(case)
     return tuple(found)
 
 
 def _atomic(case: Case) -> list[Remedy]:
     found = []
     if not has_discount(case.replay):
-        return [*_slow(case), Remedy(f"raising {MIN_FREE} gives it nothing", None, None, "min is its limit too")]
+        return [*_slow(case), *_dearer(case)]
     if case.passed is not None:
         found.append(
             Remedy(
@@ -105,6 +109,17 @@ def _atomic(case: Case) -> list[Remedy]:
             )
         )
     return found
+
+
+def _dearer(case: Case) -> list[Remedy]:
+    if not _has_scale_factor(case):
+        return []  # there a larger min is the only way to a larger gap
+    why = "min is its limit too: of a larger value it gets only the wider gap below low, a quarter of what min grows by"
+    return [Remedy(f"raising {MIN_FREE} costs more", None, None, why)]
+
+
+def _has_scale_factor(case: Case) -> bool:
+    return case.replay.version is None or case.replay.version.at_least(4, 6)
 
 
 def _fragmented(case: Case) -> list[Remedy]:
@@ -170,6 +185,14 @@ def _zone_restricted(case: Case) -> list[Remedy]:
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
         return [Remedy("no setting can help", None, None, why)]
+    own = _taken_by_own_kind(case)
+    if own:
+        why = (
+            f"at least {own} pages were taken by requests that can use no higher zone, for whom the reserve is meant: "
+            "a larger one does not keep these out"
+        )
+        found = [Remedy(f"find what fills zone {zone}", "action:reduce-load", None, why), *_holders(case)]
+        return [*found, *_questioned(case)]
     found = [
         Remedy(
             f"keep others out of zone {zone}",
@@ -179,10 +202,31 @@ def _zone_restricted(case: Case) -> list[Remedy]:
             "zone",
         )
     ]
-    if case.caller.driver is not None:
-        why = f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not"
-        found.append(Remedy("ask whether the restriction is needed", "action:kernel-upgrade", None, why))
-    return found
+    return [*found, *_questioned(case)]
+
+
+def _taken_by_own_kind(case: Case) -> int:
+    """Pages of the largest zone the request may use that its own class must have taken; 0 where the reserve may be it.
+
+    Requests that can use a higher zone are refused from min + reserve down: what is missing below that, others cannot
+    have taken. Where that is more than the shortage, a larger reserve had been used up as well.
+    """
+    zones = [zone for zone in case.replay.zones if zone.usable and zone.check is not None]
+    if not zones:
+        return 0
+    zone = max(zones, key=lambda each: each.dump.managed_kb or each.dump.present_kb or 0)
+    reserve = max(zone.dump.lowmem_reserve_pages or (0,))
+    if zone.check is None or not zone.check.short_pages or reserve <= zone.check.short_pages:
+        return 0
+    size = case.replay.page_size
+    return max(0, kb_to_pages(zone.dump.min_kb or 0, size) + reserve - kb_to_pages(zone.dump.free_kb or 0, size))
+
+
+def _questioned(case: Case) -> list[Remedy]:
+    if case.caller.driver is None:
+        return []
+    why = f"{_who(case.caller)} accepts only this zone; a driver whose device can address all memory need not"
+    return [Remedy("ask whether the restriction is needed", "action:kernel-upgrade", None, why)]
 
 
 def _node_restricted(case: Case) -> list[Remedy]:
@@ -191,28 +235,37 @@ def _node_restricted(case: Case) -> list[Remedy]:
             "widen the cpuset or memory policy", None, None, "the task was confined to nodes that had nothing to give"
         ),
         Remedy("zone_reclaim_mode is not the cure", None, None, "it decides where to reclaim, not where a task may go"),
+        *_holders(case),
     ]
 
 
 def _reserved(case: Case) -> list[Remedy]:
-    cma = any(zone.dump.free_cma_kb for zone in case.replay.zones)
-    if cma:
+    zones = [zone for zone in case.replay.zones if zone.usable]
+    by_block = any(zone.verdict is Verdict.NO_BLOCK for zone in zones)
+    if not by_block and any(zone.dump.free_cma_kb for zone in zones):
         why = "CMA pages serve only movable requests; a smaller cma= on the kernel command line returns them to all"
         return [Remedy("make the CMA area smaller", "action:reduce-load", None, why)]
-    return [
-        Remedy(
-            f"raise {MIN_FREE}",
-            MIN_FREE,
-            str(case.passed.value_kb) if case.passed else None,
-            "more free pages outside the reserve",
-        )
-    ]
+    version = case.replay.version if case.replay.known else None
+    in_use = any((zone.dump.reserved_highatomic_kb or 0) > (zone.dump.free_kb or 0) for zone in zones)
+    if in_use and version is not None and not version.at_least(6, 12):
+        why = "until 6.12 the pages of the highatomic reserve that are in use are taken off what is free as well"
+        return [Remedy("update the kernel", "action:kernel-upgrade", None, why)]
+    why = "the highatomic reserve is at most a hundredth of a zone, and the kernel gives it back when it reclaims"
+    return [Remedy("no setting changes this reserve", None, None, why)]
+
+
+def _boosted(case: Case) -> list[Remedy]:
+    why = (
+        "the boost raises every mark for a while, min too, to make kswapd reclaim whole page blocks; 0 switches it off "
+        "(5.0 and later), which lets page blocks be mixed more"
+    )
+    return [Remedy("switch the boost off", BOOST, "0", why), *_holders(case)]
 
 
 def _exhausted(case: Case) -> list[Remedy]:
     return [
         Remedy(
-            "use less memory, or add some", "action:reduce-load", None, "nothing worth mentioning was left to reclaim"
+            "use less memory, or add some", "action:reduce-load", None, "reclaim found nothing more that it could free"
         ),
         *_holders(case),
         Remedy(f"do not raise {MIN_FREE}", None, None, "it would take more of what is already too little"),
@@ -237,12 +290,17 @@ def _slow(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
         why = "reclaim does without this page and goes on; what matters is whether tasks stall or are killed as well"
         return [Remedy("nothing to set for this one", None, None, why)]
-    modern = case.replay.version is None or case.replay.version.at_least(4, 6)
-    if modern:
+    if _has_scale_factor(case):
         why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"
         return [Remedy("give kswapd more room", "vm.watermark_scale_factor", None, why)]
     value = str(case.passed.value_kb) if case.passed else None
     return [Remedy(f"raise {MIN_FREE}", MIN_FREE, value, "this kernel has no other way to wake kswapd earlier")]
+
+
+def _unwritten(case: Case) -> list[Remedy]:
+    why = "what was written waited for it; smaller vm.dirty_bytes and vm.dirty_background_bytes let less pile up"
+    found = [Remedy("look at the storage", None, None, why), *_holders(case)]
+    return [*found, Remedy("no mark is the cure", None, None, "an earlier kswapd waits for the same writes")]
 
 
 def _too_large(case: Case) -> list[Remedy]:

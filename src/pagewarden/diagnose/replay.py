@@ -1,10 +1,10 @@
 """The kernel's check replayed on every zone of a report."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from pagewarden.diagnose.context import in_interrupt, within_reclaim
 from pagewarden.diagnose.releases import candidate_versions
 from pagewarden.kernel.allocation import AllocRequest, Check, Verdict, ZoneState, check_zone
 from pagewarden.kernel.allocation_boost import infer_boost_ranges
@@ -236,10 +236,13 @@ def _reserve(report: Report, dump: ZoneDump, highest: str, layout: Sequence[str]
 
 
 def _node_allowed(report: Report, dump: ZoneDump) -> bool:
-    if dump.node is None or report.nodemask is None:
-        return True
-    nodes = _node_list(report.nodemask)
-    return nodes is None or dump.node in nodes
+    nodes = allowed_nodes(report)
+    return dump.node is None or nodes is None or dump.node in nodes
+
+
+def allowed_nodes(report: Report) -> frozenset[int] | None:
+    """The nodes to which the request's nodemask binds it; None where it has none."""
+    return None if report.nodemask is None else _node_list(report.nodemask)
 
 
 def _node_list(text: str) -> frozenset[int] | None:
@@ -256,22 +259,12 @@ def _node_list(text: str) -> frozenset[int] | None:
 def alloc_request(report: Report, order: int, flags: GfpFlags) -> AllocRequest:
     """The request, with the privileges of its task that the report gives away.
 
-    kswapd frees memory and is not checked at all, unless it was interrupted and the interrupt asks.
+    Whoever frees memory (kswapd, direct reclaim) is not checked at all, unless an interrupt came and asks.
+    Kernel: mm/page_alloc.c:__gfp_pfmemalloc_flags(); __do_softirq() takes PF_MEMALLOC away (3.6)
     """
-    kswapd = report.comm is not None and report.comm.startswith("kswapd")
-    return AllocRequest(order, flags, memalloc=kswapd and bool(report.trace), in_interrupt=in_interrupt(report))
-
-
-_INTERRUPT = re.compile(
-    r"_*do_softirq(?:_own_stack)?|irq_exit(?:_rcu)?|_*handle_irq_event\w*|do_IRQ|net_rx_action|__irq_svc|el1_irq"
-)
-
-
-def in_interrupt(report: Report) -> bool:
-    """Whether the trace leads through an interrupt."""
-    return any(
-        frame.section in ("IRQ", "SOFTIRQ", "NMI") or _INTERRUPT.fullmatch(frame.function) for frame in report.trace
-    )
+    kswapd = report.comm is not None and report.comm.startswith("kswapd") and bool(report.trace)
+    memalloc = kswapd or within_reclaim(report)
+    return AllocRequest(order, flags, memalloc=memalloc, in_interrupt=in_interrupt(report))
 
 
 def _boost_ranges(

@@ -1,21 +1,10 @@
 """What a caller was allowed to do about a shortage: wait for reclaim, or go below the min mark."""
 
-import re
-
+from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.replay import Replay
 from pagewarden.klog.types import Report
 
-_RECLAIM = re.compile(
-    r"balance_pgdat|kswapd|try_to_free_(?:mem_cgroup_)?pages|__perform_reclaim|shrink_(?:node|zone|lruvec)"
-)
-
-
-def within_reclaim(report: Report) -> bool:
-    """The request came from reclaim itself, which frees memory and cannot wait for memory to be freed.
-
-    Kernel: mm/page_alloc.c:__alloc_pages_slowpath(): PF_MEMALLOC ends it before direct reclaim.
-    """
-    return any(frame.reliable and _RECLAIM.fullmatch(frame.function) for frame in report.trace)
+__all__ = ["has_discount", "highest_zone", "within_reclaim"]
 
 
 def highest_zone(report: Report, replay: Replay) -> str | None:

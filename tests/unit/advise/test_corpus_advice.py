@@ -67,11 +67,12 @@ def passes_after(diagnosis: Diagnosis, snapshot: Snapshot, recommendation: Recom
             continue
         state = zone_state(zone.dump, replay.page_size, rules)
         boost = state.boost_pages or 0
-        burst = max(0, state.low_pages - state.free_pages)
+        cma = min(state.cma_pages, zone.check.withheld_pages)  # neither this caller nor kswapd's low mark counts it
+        burst = max(0, state.low_pages - (state.free_pages - cma))
         low = marks[key].low_pages + boost
         changed = replace(
             state,
-            free_pages=max(state.free_pages, low - burst),
+            free_pages=max(state.free_pages, low + cma - burst),
             min_pages=marks[key].min_pages + boost,
             low_pages=low,
             high_pages=marks[key].high_pages + boost,

@@ -1,5 +1,6 @@
 """From replayed zones to the cause: every cause, what it rests on, and its neighbours."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tests.unit.diagnose.reports import blocks, failure, modern, recent, trace, 
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
-from pagewarden.klog.types import Memcg, Report, ReportKind, Victim
+from pagewarden.klog.types import Memcg, NodeDump, Report, ReportKind, Victim
 
 NOTHING_LEFT = {"active_file": 100, "inactive_file": 100, "slab_reclaimable": 100}
 PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
@@ -34,9 +35,9 @@ def dma(free: int = 3900, reserve: int = 2000) -> Any:
     [
         # A caller that cannot sleep, below even its part.
         (recent(normal(374)), ("atomic-reserve-exhausted", False)),
-        (recent(normal(374), dma()), ("recovered", False)),  # DMA has room beyond its reserve
+        (recent(normal(374), dma()), ("recovered", True)),  # DMA has room beyond its reserve
         (recent(normal(374), dma(1900)), ("atomic-reserve-exhausted", False)),  # DMA, tiny, is held by its reserve
-        (recent(normal(380)), ("recovered", False)),
+        (recent(normal(380)), ("recovered", True)),
         # One that can.
         (recent(normal(900), names="GFP_KERNEL"), ("memory-exhausted", False)),
         (recent(normal(900), names="GFP_KERNEL", counters_pages=PLENTY_LEFT), ("reclaim-too-slow", True)),
@@ -48,8 +49,8 @@ def dma(free: int = 3900, reserve: int = 2000) -> Any:
             recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2, names="GFP_KERNEL"),
             ("reserved-for-others", False),
         ),
-        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2), ("recovered", False)),
-        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="C")), order=2), ("reserved-for-others", False)),
+        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="H")), order=2), ("recovered", True)),
+        (recent(normal(2000, free_blocks=blocks(1, 0, 9, letters="C")), order=2), ("fragmented", False)),
         # Room only in what is set aside.
         (recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
         (recent(normal(1400, reserved_highatomic_kb=5000), names="GFP_KERNEL"), ("reserved-for-others", False)),
@@ -141,6 +142,209 @@ def test_reclaim_is_slow_only_where_there_was_much_to_reclaim() -> None:
 
     assert found(BIG // 5) == "memory-exhausted"
     assert found(BIG // 5 + 1) == "reclaim-too-slow"
+
+
+# Kills
+
+
+@pytest.mark.parametrize("kind", [ReportKind.OOM, ReportKind.PAGE_ALLOCATION_FAILURE, ReportKind.ALLOCATION_STALL])
+@pytest.mark.parametrize("given_up", [False, True])
+def test_page_cache_that_could_not_be_freed_is_no_late_kswapd(kind: ReportKind, given_up: bool) -> None:
+    node = NodeDump(0, all_unreclaimable=given_up)
+    found = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=PLENTY_LEFT, nodes=(node,)))
+    stuck = kind is ReportKind.OOM or given_up
+    assert found.judgement.cause is (Cause.MEMORY_EXHAUSTED if stuck else Cause.RECLAIM_TOO_SLOW)
+    assert found.judgement.inferred
+    assert ("could not be freed" in found.explanation) is stuck
+    assert not (stuck and any(remedy.key and remedy.key.startswith("vm.") for remedy in found.remedies))
+
+
+def test_a_zone_given_up_before_4_8() -> None:
+    def found(*given_up: bool | None) -> str:
+        zones = [
+            zone("Normal", 900, 1000, (0, 0, 0), BIG, node=node, all_unreclaimable=each)
+            for node, each in enumerate(given_up)
+        ]
+        counters = PLENTY_LEFT | {"active_file": 200_000}
+        return cause(failure(*zones, gfp_mask=0xD0, release="3.10.0", counters_pages=counters))[0]
+
+    assert found(True) == found(True, True) == "memory-exhausted"
+    assert found(False) == found(None) == found(True, False) == "reclaim-too-slow"
+
+
+@pytest.mark.parametrize("constraint", ["CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY"])
+@pytest.mark.parametrize("counters", [NOTHING_LEFT, PLENTY_LEFT])
+def test_a_confined_kill_is_not_judged_by_the_whole_machine(constraint: str, counters: dict[str, int]) -> None:
+    more = {"kind": ReportKind.OOM, "names": "GFP_KERNEL", "counters_pages": counters}
+    assert cause(recent(normal(900), constraint=constraint, **more)) == ("node-restricted", True)
+    assert cause(recent(normal(900), constraint="CONSTRAINT_NONE", **more))[0] == "memory-exhausted"
+
+
+def node_line(node: int, files_kb: int, unwritten_kb: int = 0) -> NodeDump:
+    return NodeDump(node, {"active_file": files_kb, "inactive_file": 0, "dirty": 0, "writeback": unwritten_kb})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((node_line(0, 400), node_line(1, 2_000_000)), ("node-restricted", True)),
+        ((node_line(0, 2_000_000), node_line(1, 400)), ("reclaim-too-slow", True)),
+        ((node_line(1, 2_000_000),), ("memory-exhausted", True)),  # the line of its own node is cut out: not known
+        ((), ("memory-exhausted", True)),
+    ],
+)
+def test_page_cache_on_a_forbidden_node(lines: tuple[NodeDump, ...], expected: tuple[str, bool]) -> None:
+    zones = normal(900), normal(1100, node=1)
+    counters = {"active_file": 500_100, "inactive_file": 0, "slab_reclaimable": 100}
+    report = recent(*zones, names="GFP_KERNEL", nodemask="0", nodes=lines, counters_pages=counters)
+    assert cause(report) == expected
+
+
+@pytest.mark.parametrize("name", ["dirty", "writeback", "unstable"])
+@pytest.mark.parametrize("kind", [ReportKind.ALLOCATION_STALL, ReportKind.OOM])
+def test_what_waits_to_be_written_is_not_reclaimable(name: str, kind: ReportKind) -> None:
+    counters = PLENTY_LEFT | {name: 110_000}
+    found = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=counters))
+    assert found.judgement.unwritten
+    assert found.remedies[0].action == "look at the storage"
+    assert not any(remedy.key and remedy.key.startswith("vm.") for remedy in found.remedies)
+    few = diagnose(recent(normal(900), kind=kind, names="GFP_KERNEL", counters_pages=PLENTY_LEFT | {name: 100}))
+    assert not few.judgement.unwritten
+
+
+@pytest.mark.parametrize("names", ["GFP_KERNEL|__GFP_THISNODE", "GFP_ATOMIC|__GFP_THISNODE"])
+def test_a_request_for_one_node_is_not_served_by_another(names: str) -> None:
+    full, free = normal(100), normal(90_000, node=1)
+    assert cause(recent(full, free, names=names)) == ("node-restricted", True)
+    assert cause(recent(normal(80_000), free, names=names)) == ("recovered", True)
+    unclear = replace(full, free_kb=None)
+    assert cause(recent(unclear, free, names=names)) == ("incomplete", False)
+    assert cause(recent(full, free, names=names.partition("|")[0])) == ("recovered", True)
+
+
+RECLAIM_TRACE = ("shrink_lruvec", "shrink_node", "try_to_free_pages")
+
+
+def test_direct_reclaim_is_held_to_no_mark() -> None:
+    asked = diagnose(recent(normal(500), names="GFP_NOIO", trace=trace("bio_alloc_bioset", *RECLAIM_TRACE)))
+    assert asked.judgement.cause is Cause.RECOVERED
+    assert asked.replay.zones[0].verdict == "would-pass"
+    assert "from within reclaim" in asked.explanation
+    refused = diagnose(recent(normal(500), names="GFP_NOIO|__GFP_NOMEMALLOC", trace=trace("bio_alloc", *RECLAIM_TRACE)))
+    assert refused.judgement.cause is Cause.RECLAIM_TOO_SLOW
+
+
+@pytest.mark.parametrize("comm", ["kswapd0", "dd"])
+def test_an_interrupt_over_reclaim_is_not_reclaim(comm: str) -> None:
+    frames = trace("nvmet_tcp_map_data", "net_rx_action", "__do_softirq", "irq_exit_rcu", *RECLAIM_TRACE)
+    found = diagnose(recent(normal(500), names="GFP_NOWAIT", comm=comm, trace=frames))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert "from within reclaim" not in found.explanation
+    assert not any("nothing to set" in remedy.action for remedy in found.remedies)
+
+
+@pytest.mark.parametrize("names", ["GFP_KERNEL", "GFP_NOWAIT"])
+@pytest.mark.parametrize(("kind", "cma"), [(ReportKind.OOM, 0), (ReportKind.PAGE_ALLOCATION_FAILURE, 4000)])
+def test_a_boost_that_alone_decided(names: str, kind: ReportKind, cma: int) -> None:
+    low = normal(6000, 6656, boost_kb=18432, free_cma_kb=cma)
+    found = diagnose(recent(low, kind=kind, names=names))
+    assert found.judgement.boosted_pages == 4608
+    assert found.judgement.cause in (Cause.MEMORY_EXHAUSTED, Cause.ATOMIC_RESERVE_EXHAUSTED)
+    assert (found.remedies[0].key, found.remedies[0].value) == ("vm.watermark_boost_factor", "0")
+    assert not any(remedy.key in ("vm.min_free_kbytes", "vm.watermark_scale_factor") for remedy in found.remedies)
+    for deep in (normal(2000, 6656, boost_kb=18432), normal(6000, 6656)):
+        assert diagnose(recent(deep, kind=kind, names=names)).judgement.boosted_pages == 0
+
+
+def test_a_boost_that_was_taken_off_decides_nothing() -> None:
+    assert diagnose(recent(normal(700, 6656, boost_kb=18432))).judgement.boosted_pages == 0  # GFP_ATOMIC, 5.9 and later
+
+
+def test_cma_does_not_hide_a_burst_from_a_caller_that_cannot_wait() -> None:
+    found = diagnose(failure(zone("Normal", 364, 834, (0, 0), 174_000, free_cma_kb=800), release="3.10.53"))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    (raised,) = (remedy for remedy in found.remedies if remedy.key == "vm.min_free_kbytes")
+    assert raised.value is not None
+    assert 3336 < int(raised.value) < 5000
+    assert cause(recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"))[0] == "reserved-for-others"
+
+
+@pytest.mark.parametrize(
+    ("more", "action"),
+    [
+        ({"free_blocks": blocks(1900, 50, letters="U"), "reserved_highatomic_kb": 200_000}, "update the kernel"),
+        ({"reserved_highatomic_kb": 4200}, "no setting changes this reserve"),
+    ],
+)
+def test_the_highatomic_reserve_has_no_setting(more: dict[str, Any], action: str) -> None:
+    found = diagnose(recent(normal(2000, **more), names="GFP_NOWAIT"))
+    assert found.judgement.cause is Cause.RESERVED_FOR_OTHERS
+    assert [remedy.action for remedy in found.remedies] == [action]
+    assert all(remedy.value is None for remedy in found.remedies)
+
+
+def test_blocks_of_the_highatomic_reserve_are_no_matter_of_cma() -> None:
+    listed = (*blocks(1990)[:1], *blocks(0, 0, 9, letters="H")[1:])
+    found = diagnose(recent(normal(2000, free_blocks=listed, free_cma_kb=400), order=1, names="GFP_KERNEL"))
+    assert found.judgement.cause is Cause.RESERVED_FOR_OTHERS
+    assert not any("CMA" in remedy.action for remedy in found.remedies)
+
+
+@pytest.mark.parametrize(
+    ("release", "dearer"), [("4.4.0-21-generic", False), ("4.5.7", False), ("4.6.0", True), ("6.1.0-18-amd64", True)]
+)
+def test_a_caller_without_a_reserve_is_given_one_advice(release: str, dearer: bool) -> None:
+    low = zone(
+        "Normal", 7250, 7500, (0, 0, 0, 0), 4_000_000, free_blocks=blocks(7250, letters="U"), managed_kb=16_000_000
+    )
+    found = diagnose(failure(low, release=release, gfp_mask=None, gfp_names="GFP_NOWAIT"))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert "would have passed" not in found.explanation
+    assert any("costs more" in remedy.action for remedy in found.remedies) is dearer
+    assert any(remedy.key == "vm.min_free_kbytes" for remedy in found.remedies) is not dearer
+    assert not any("gives it nothing" in remedy.action for remedy in found.remedies)
+
+
+def test_a_kill_without_a_refused_request() -> None:
+    def found(**more: Any) -> Diagnosis:
+        return diagnose(recent(normal(90_000), kind=ReportKind.OOM, victims=(Victim(77, "java"),), **more))
+
+    by_hand = found(order=-1, names="GFP_KERNEL")
+    assert by_hand.judgement.cause is Cause.INCOMPLETE
+    assert "An administrator asked for this kill" in by_hand.explanation
+    fault = found(gfp_mask=0, names="")
+    assert fault.judgement.cause is Cause.INCOMPLETE
+    assert "pagefault_out_of_memory" in fault.explanation
+    for each in (by_hand, fault):
+        assert "would grant" not in each.explanation
+        assert "asked for one page" not in each.explanation
+    assert found(gfp_mask=0xCC0, names="GFP_KERNEL").judgement.cause is Cause.RECOVERED
+
+
+@pytest.mark.parametrize(
+    ("reserve", "first"),
+    [
+        (0, "vm.lowmem_reserve_ratio"),
+        (900, "vm.lowmem_reserve_ratio"),  # smaller than the shortage: others may have had the rest
+        (50_000, "action:reduce-load"),
+    ],
+)
+def test_a_ratio_keeps_nobody_out_of_his_own_zone(reserve: int, first: str) -> None:
+    low = modern("DMA32", 100, 1000, (0, 0, reserve, reserve), BIG)
+    found = diagnose(recent(low, normal(90_000), names="GFP_KERNEL|GFP_DMA32"))
+    assert found.judgement.cause is Cause.ZONE_RESTRICTED
+    assert found.remedies[0].key == first
+    assert ("at least 50900 pages" in found.remedies[0].why) is (reserve == 50_000)
+
+
+@pytest.mark.parametrize(("cached_kb", "expected"), [(786_400, "memory-exhausted"), (100, "zone-restricted")])
+def test_page_cache_in_the_very_zone_is_not_crowding(cached_kb: int, expected: str) -> None:
+    values = {"active_file": 0, "inactive_file": cached_kb}
+    low = modern("Normal", 900, 1000, (0, 0, 8980), BIG, values_kb=values)
+    high = modern("HighMem", 900_000, 100, (0, 0, 0), 1_000_000, values_kb=values)
+    counters = {"active_file": 200_000, "inactive_file": 0, "slab_reclaimable": 0}
+    report = recent(low, high, kind=ReportKind.OOM, names="GFP_KERNEL", counters_pages=counters)
+    assert cause(report)[0] == expected
 
 
 # Harm

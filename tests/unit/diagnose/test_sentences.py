@@ -12,7 +12,11 @@ from pagewarden.klog.types import PANICKED, Memcg, MemcgCounter, ReportKind, Tas
 
 def test_reclaim_itself_does_not_wait_for_reclaim() -> None:
     zone = modern("Normal", 400, 1000, (0, 0, 0, 0), 300_000)
-    found = diagnose(recent(zone, names="GFP_NOFS", trace=trace("alloc_extent_state [btrfs]", "shrink_node", "kswapd")))
+    found = diagnose(
+        recent(
+            zone, names="GFP_NOFS|__GFP_NOMEMALLOC", trace=trace("alloc_extent_state [btrfs]", "shrink_node", "kswapd")
+        )
+    )
     assert found.judgement.cause is Cause.RECLAIM_TOO_SLOW
     assert "asked for one page from within reclaim; the task" in found.explanation
     assert "could wait" not in found.explanation
