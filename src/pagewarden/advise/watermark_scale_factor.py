@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from pagewarden.advise.build import AGAINST_PERCENT, recommend_value
-from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.failures import by_boost, failure_evidence
 from pagewarden.advise.min_free_kbytes import may_raise
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy, Workload
@@ -78,7 +78,8 @@ def _slow(observed: Observed) -> tuple[Failure, ...]:
         if failure.harm is not Harm.KILLED and not within_reclaim(failure.example.report)
     ]
     refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
-    return (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))
+    found = (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))
+    return tuple(failure for failure in found if not by_boost(failure))  # a boost grows with the high mark
 
 
 def _interval_notes(interval: Interval | None) -> list[Finding]:
