@@ -103,14 +103,19 @@ def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, po
         return None
     if _entry(machine, zone.dump.zone) in (None, ratio):
         return None
-    return _Proposal(zone.dump.zone, ratio, above, now, wanted, _took_themselves(zone, diagnosis), failure)
+    return _Proposal(zone.dump.zone, ratio, above, now, wanted, _took_themselves(machine, zone, diagnosis), failure)
 
 
-def _took_themselves(zone: ZoneReplay, diagnosis: Diagnosis) -> int:
+def _took_themselves(machine: Machine, zone: ZoneReplay, diagnosis: Diagnosis) -> int:
     """Pages at least that requests that can use no higher zone had taken by the time of the report, those that still
     hold them together: others are refused from the min mark and the reserve down.
+
+    The reserve that all others have to keep to is the one against requests for Movable: 6.10 to 6.13 have none there
+    while that zone is empty. Nobody asks for Device.
     """
-    dump, reserve = zone.dump, max(zone.dump.lowmem_reserve_pages or (0,))
+    dump, layout, rows = zone.dump, machine.fit.layout or (), zone.dump.lowmem_reserve_pages or ()
+    column = layout.index("Movable") if "Movable" in layout else len(layout) - 1
+    reserve = rows[column] if 0 <= column < len(rows) else 0
     if not reserve or dump.min_kb is None or dump.free_kb is None:
         return 0
     return max(0, reserve + kb_to_pages(dump.min_kb - dump.free_kb, diagnosis.replay.page_size))
