@@ -63,9 +63,10 @@ def protection(sizes: Sequence[int], ratio: Sequence[int], release: Release) -> 
         for j in range(i + 1, count):
             total = 0
             for k in range(i + 1, j + 1):
-                quirk = (5, 8, 0) <= release < (5, 10, 0) and (stored[k : k + 1] == [0] or sizes[k] == 0)
+                quirk = (5, 8, 0) <= release < (5, 10, 50) and (stored[k : k + 1] == [0] or sizes[k] == 0)
                 total += 0 if quirk and k != j else sizes[k]
-            rows[i][j] = 0 if off else total // stored[i]
+            fault = (6, 10, 0) <= release < (6, 12, 19) or (6, 13, 0) <= release < (6, 13, 7)
+            rows[i][j] = 0 if off or (fault and sizes[j] == 0) else total // stored[i]
     return rows
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pagewarden.advise.build import recommend_action, recommend_value
 from pagewarden.advise.burst import for_want_of_a_block, needs_of
-from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.failures import by_boost, failure_evidence
 from pagewarden.advise.min_free_kbytes import may_raise, reserve_failures
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
@@ -13,6 +13,7 @@ from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.callers import Work
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import min_free_of
+from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.types import Cause, Evidence
 from pagewarden.kernel.machine import Machine
 from pagewarden.procfs.types import Snapshot
@@ -32,7 +33,11 @@ def advise_companions(
     recommendations: list[Recommendation] = []
     if logs is not None:
         recommendations += _kernel_fixes(logs.of(Cause.FRAGMENTED))
-        recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED))
+        boosted = [
+            failure for failure in logs.failures if by_boost(failure) and not has_discount(failure.example.replay)
+        ]
+        recommendations += _without_boost(snapshot, machine, boosted)
+        recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED), boosted)
         recommendations += _bursts_beyond_any_reserve(machine, reserve_failures(observed), policy)
         recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
         recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED))
@@ -61,7 +66,33 @@ def _kernel_fixes(failures: Sequence[Failure]) -> list[Recommendation]:
     ]
 
 
-def _fragmented(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure]) -> list[Recommendation]:
+def _without_boost(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure]) -> list[Recommendation]:
+    """Refused for the boost alone: no other setting answers that, and larger marks are boosted further."""
+    current = machine.sysctls.get(BOOST)
+    if not failures or current is None or int(current) == 0:
+        return []
+    return [
+        recommend_value(
+            snapshot,
+            machine,
+            BOOST,
+            current,
+            "0",
+            failures[0].cause,
+            "Requests were refused by no more pages than the boost of the marks, which the kernel adds for a while "
+            f"after a request had to break up another kind's page block. With {BOOST}=0 they would have passed.",
+            "Large blocks run out more often without it (fragmented): then it did more good than harm.",
+            failure_evidence(failures),
+            worse="Page blocks are mixed more often, so requests for several pages in one piece find fewer.",
+            confidence=Level.MEDIUM,
+            failures=failures,
+        )
+    ]
+
+
+def _fragmented(
+    snapshot: Snapshot, machine: Machine, failures: Sequence[Failure], boosted: Sequence[Failure]
+) -> list[Recommendation]:
     if not failures:
         return []
     evidence = failure_evidence(failures)
@@ -69,7 +100,8 @@ def _fragmented(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure
     received = [f for f in failures if f.example.caller.work is Work.NETWORK_RECEIVE and f.example.report.order]
     if received:
         found.append(_smaller_frames(received))
-    found += _restored(snapshot, machine, BOOST, BOOST_DEFAULT, _BOOST_REASON, evidence)
+    if not boosted:
+        found += _restored(snapshot, machine, BOOST, BOOST_DEFAULT, _BOOST_REASON, evidence)
     found += _restored(snapshot, machine, PROACTIVENESS, PROACTIVENESS_DEFAULT, _PROACTIVE_REASON, evidence)
     if not received and machine.version is not None and not machine.version.at_least(2, 6, 35):
         found.append(_compacting_kernel(machine, evidence))

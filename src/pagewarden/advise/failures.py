@@ -5,10 +5,26 @@ from collections.abc import Sequence
 from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.log_evidence import NO_ANSWER, Failure, LogEvidence, Rejected
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
+from pagewarden.kernel.allocation import Verdict
+from pagewarden.units import kb_to_pages
 
 _ORDER = list(Severity)
 MOST_EVIDENCE = 6
 """Groups of reports that are listed for one cause; the others are counted."""
+
+
+def by_boost(failure: Failure) -> bool:
+    """Whether a zone would have served the request but for the boost of its marks, which this caller has to keep to."""
+    replay = failure.example.replay
+    return any(
+        zone.usable
+        and zone.check is not None
+        and zone.verdict is Verdict.BELOW_MARK
+        and zone.dump.min_kb is not None
+        and zone.check.base_mark_pages == kb_to_pages(zone.dump.min_kb, replay.page_size)
+        and 0 < zone.check.short_pages <= kb_to_pages(zone.dump.boost_kb or 0, replay.page_size)
+        for zone in replay.zones
+    )
 
 
 def failure_findings(logs: LogEvidence | None) -> list[Finding]:

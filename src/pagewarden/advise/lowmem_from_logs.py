@@ -21,7 +21,7 @@ from pagewarden.kernel.fit import place
 from pagewarden.kernel.machine import RATIO, Machine
 from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
-from pagewarden.units import human_bytes
+from pagewarden.units import human_bytes, kb_to_pages
 
 STEP_PERCENT = 20
 """The reserve changes by at least this share: managed pages drift by a few per cent, so a smaller change could not be
@@ -38,13 +38,18 @@ _KERNELS_OWN = ("slab_reclaimable", "slab_unreclaimable", "kernel_stack", "paget
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """Another entry for one zone. :ivar above_pages: what the reserve is computed from: the zones above, in pages."""
+    """Another entry for one zone.
+
+    :ivar above_pages: what the reserve is computed from: the zones above, in pages.
+    :ivar own_pages: at least what requests that can use no higher zone had taken themselves.
+    """
 
     zone: str
     ratio: int
     above_pages: int
     reserve_pages: int
     wanted_pages: int
+    own_pages: int
     failure: Failure
 
 
@@ -92,12 +97,28 @@ def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, po
     wanted = now + max(int(policy.burst_margin * check.short_pages) + 1, now * STEP_PERCENT // 100)
     size = machine.rules.watermarks.size
     total = sum(zone_size(each, size) for each in machine.zones)
-    if wanted + mine.high_pages >= zone_size(mine, size) or (wanted - now) * 100 > total * MOST_PERCENT:
-        return None
     ratio = max(1, above // wanted)
+    after = above // ratio  # more than wanted, and much more where the ratio is small
+    if after + mine.high_pages >= zone_size(mine, size) or (after - now) * 100 > total * MOST_PERCENT:
+        return None
     if _entry(machine, zone.dump.zone) in (None, ratio):
         return None
-    return _Proposal(zone.dump.zone, ratio, above, now, wanted, failure)
+    return _Proposal(zone.dump.zone, ratio, above, now, wanted, _took_themselves(machine, zone, diagnosis), failure)
+
+
+def _took_themselves(machine: Machine, zone: ZoneReplay, diagnosis: Diagnosis) -> int:
+    """Pages at least that requests that can use no higher zone had taken by the time of the report, those that still
+    hold them together: others are refused from the min mark and the reserve down.
+
+    The reserve that all others have to keep to is the one against requests for Movable: 6.10 to 6.13 have none there
+    while that zone is empty. Nobody asks for Device.
+    """
+    dump, layout, rows = zone.dump, machine.fit.layout or (), zone.dump.lowmem_reserve_pages or ()
+    column = layout.index("Movable") if "Movable" in layout else len(layout) - 1
+    reserve = rows[column] if 0 <= column < len(rows) else 0
+    if not reserve or dump.min_kb is None or dump.free_kb is None:
+        return 0
+    return max(0, reserve + kb_to_pages(dump.min_kb - dump.free_kb, diagnosis.replay.page_size))
 
 
 def _entry(machine: Machine, zone: str) -> int | None:
@@ -158,12 +179,20 @@ def _recommend(
     values[index] = str(proposal.ratio)
     after = proposal.above_pages // proposal.ratio
     size = machine.page_size
+    who = (
+        f". At least {human_bytes(proposal.own_pages * size)} of it they had taken themselves, as others are refused "
+        "there before it is empty; what is kept for them was too little."
+        if proposal.own_pages
+        else ": others, which could have gone higher, had emptied it."
+    )
     reason = (
-        f"Requests that can use only {proposal.zone} or below were refused while higher zones had room: others, "
-        f"which could have gone higher, had emptied it. A smaller ratio keeps {human_bytes(after * size)} of it "
+        f"Requests that can use only {proposal.zone} or below were refused while higher zones had room{who} "
+        f"A smaller ratio keeps {human_bytes(after * size)} of it "
         f"from those (now {human_bytes(proposal.reserve_pages * size)}); a larger one would keep less."
     )
     against = "What filled the zone cannot live in a higher one: then a larger reserve only moves the shortage."
+    if proposal.own_pages:
+        against = "Whoever asks for this zone takes ever more of it: then a larger reserve is soon gone as well."
     worse = "What is kept for the lower zone is lost to everybody else; it makes no memory."
     steps = (
         f"reserve = pages above / ratio = {proposal.above_pages} / {old}"

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from pagewarden.advise.build import AGAINST_PERCENT, recommend_value
-from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.failures import by_boost, failure_evidence
 from pagewarden.advise.min_free_kbytes import may_raise
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy, Workload
 from pagewarden.advise.stalls import LEAST_SECONDS, Bursts, Stalls, bursts_of, gap_pages, stalls_of, why_no_mark
 from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.interval import Interval
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_of, smallest_scale_factor
@@ -63,12 +64,22 @@ def advise_watermark_scale_factor(
 
 
 def _slow(observed: Observed) -> tuple[Failure, ...]:
-    """Failures that more room for kswapd answers: of callers that could wait, and of those that can use no reserve."""
+    """Failures that more room for kswapd answers: of callers that could wait, and of those that can use no reserve.
+
+    Not kills: whoever kills has reclaimed by itself for many rounds without progress, so kswapd could not have either.
+
+    Kernel: mm/page_alloc.c:should_reclaim_retry()
+    """
     if observed.logs is None:
         return ()
-    waiting = [f for f in observed.logs.of(Cause.RECLAIM_TOO_SLOW) if not within_reclaim(f.example.report)]
+    waiting = [
+        failure
+        for failure in observed.logs.of(Cause.RECLAIM_TOO_SLOW)
+        if failure.harm is not Harm.KILLED and not within_reclaim(failure.example.report)
+    ]
     refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
-    return (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))
+    found = (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))
+    return tuple(failure for failure in found if not by_boost(failure))  # a boost grows with the high mark
 
 
 def _interval_notes(interval: Interval | None) -> list[Finding]:

@@ -301,9 +301,15 @@ def _reserve_variants(nodes: Sequence[Node], guess: ReserveRules) -> Iterator[Re
     sizes = [guess.size, *(size for size in Size if size is not guess.size)]
     if all(zone.managed_pages is None for node in nodes for zone in node.zones):
         sizes = [Size.PRESENT]
-    skips = ((guess.skip_empty, guess.skipped_not_summed), (False, False), (True, False), (True, True))
-    for size, (skip, not_summed) in product(sizes, dict.fromkeys(skips)):
-        yield replace(guess, size=size, skip_empty=skip, skipped_not_summed=not_summed)
+    faults = (
+        (guess.skip_empty, guess.skipped_not_summed, guess.empty_upper_zero),
+        (False, False, False),
+        (True, False, False),
+        (True, True, False),
+        (True, False, True),
+    )
+    for size, (skip, not_summed, zero) in product(sizes, dict.fromkeys(faults)):
+        yield replace(guess, size=size, skip_empty=skip, skipped_not_summed=not_summed, empty_upper_zero=zero)
 
 
 def _reserve_differences(

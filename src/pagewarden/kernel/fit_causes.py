@@ -153,14 +153,24 @@ def reserve_is_stale(nodes: Sequence[Node], differences: Sequence[Difference], r
 
     :param rules: of the release, not of the fit.
     """
-    # Possible for some earlier counts: rows never fall (but in 5.8 and 5.9, which forget zones in between), nothing is
-    # reserved where the formula gives none, and the earlier count was not beyond what the zones span.
+    # Possible for some earlier counts: rows never fall (but in 5.8 to 5.10, which forget zones in between) apart from
+    # entries that the formula gives as 0, nothing is reserved where it gives none, and the earlier count was not beyond
+    # what the zones span.
     spans = {
         (node.node, zone.name): max(1, sum(z.spanned_pages for z in node.zones)) / max(1, _node_size(node))
         for node in nodes
         for zone in node.zones
     }
-    rows = [zone.protection_pages or () for node in nodes for zone in node.zones]
+    differ = {(d.node, d.zone, d.what) for d in differences}
+    rows = [
+        [
+            pages
+            for index, pages in enumerate(zone.protection_pages or ())
+            if pages or (zone.node, zone.name, f"protection[{index}]") in differ
+        ]
+        for node in nodes
+        for zone in node.zones
+    ]
     rising = rules.skipped_not_summed or all(a <= b for row in rows for a, b in pairwise(row))
     return rising and all(d.predicted > 0 and d.printed <= d.predicted * spans[d.node, d.zone] + 1 for d in differences)
 

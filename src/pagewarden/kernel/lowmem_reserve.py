@@ -52,7 +52,8 @@ def setup_per_zone_lowmem_reserve(
         off = factor < 1 or (rules.skip_empty and size == 0)
         row, between = [0] * (lower + 1), 0
         for upper in range(lower + 1, len(sizes)):
-            row.append(0 if off else (between + sizes[upper]) // factor)
+            nothing = off or (rules.empty_upper_zero and sizes[upper] == 0)
+            row.append(0 if nothing else (between + sizes[upper]) // factor)
             if not (rules.skipped_not_summed and _skipped(upper, sizes, ratio)):
                 between += sizes[upper]
         rows.append(tuple(row))

@@ -67,8 +67,10 @@ class ReserveRules:
     """Variant of `setup_per_zone_lowmem_reserve()`.
 
     :ivar skip_empty: a zone without managed pages keeps no reserve (5.8); before, the formula ran for it as well.
-    :ivar skipped_not_summed: 5.8 and 5.9 also left zones skipped for themselves out of the sums of the zones below
-        them, except from what is kept from requests for just that zone.
+    :ivar skipped_not_summed: 5.8 to 5.10.49 also left zones skipped for themselves out
+        of the sums of the zones below them, except from what is kept from requests for just that zone.
+    :ivar empty_upper_zero: 6.10 to 6.13 (until 6.12.19, 6.13.7) kept nothing from requests for a zone that is empty,
+        though they too could take pages of every zone below.
     :ivar full_length_ratio: the ratio array has an entry for the topmost zone too (4.17), which does nothing.
     :ivar rewrites_topmost: that entry is rewritten like the others where it is below 1 (5.8).
     """
@@ -77,13 +79,15 @@ class ReserveRules:
     below_one: RatioBelowOne
     skip_empty: bool
     skipped_not_summed: bool
+    empty_upper_zero: bool
     full_length_ratio: bool
     rewrites_topmost: bool
 
     @property
     def label(self) -> str:
         """Name of the variant, for people."""
-        return f"{self.size.value} pages, {'empty zones skipped' if self.skip_empty else 'empty zones included'}"
+        upper = ", nothing kept from requests for empty zones" if self.empty_upper_zero else ""
+        return f"{self.size.value} pages, {'empty zones skipped' if self.skip_empty else 'empty zones included'}{upper}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
     """
     if version is None:
         version = KernelVersion("unknown", (7, 2, 0))
-    at, vendor = version.at_least, version.vendor
+    at, stable, vendor = version.at_least, version.stable_at_least, version.vendor
     size = Size.MANAGED if at(3, 9) else Size.PRESENT
     return KernelRules(
         WatermarkRules(
@@ -166,7 +170,8 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             size=size,
             below_one=RatioBelowOne.SWITCHES_OFF if at(4, 17) else RatioBelowOne.BECOMES_ONE,
             skip_empty=at(5, 8),
-            skipped_not_summed=at(5, 8) and not at(5, 10),
+            skipped_not_summed=at(5, 8) and not (at(5, 11) or stable(5, 10, 50)),
+            empty_upper_zero=at(6, 10) and not (at(6, 14) or stable(6, 12, 19) or stable(6, 13, 7)),
             full_length_ratio=at(4, 17),
             rewrites_topmost=at(5, 8),
         ),
@@ -183,8 +188,8 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             scale_factor_max=_scale_factor_max(version),
             boost_factor=at(5, 0),
             ratio_strict=at(7, 3),
-            reclaim_mode_signed=not (at(5, 11) or version.stable_at_least(5, 10, 223)),
-            reclaim_bits_shifted=at(5, 7) and not (at(5, 11) or version.stable_at_least(5, 10, 223)),
+            reclaim_mode_signed=not (at(5, 11) or stable(5, 10, 223)),
+            reclaim_bits_shifted=at(5, 7) and not (at(5, 11) or stable(5, 10, 223)),
         ),
     )
 

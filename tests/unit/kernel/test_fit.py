@@ -282,6 +282,27 @@ def test_5_9_early_stables_are_told_by_their_sums() -> None:
         assert fit.rules.reserve.skipped_not_summed is quirk
 
 
+@pytest.mark.parametrize(
+    ("kernel", "row", "exact", "stale"),
+    [
+        ("6.12.5", (0, 3019, 3531, 0, 0), True, False),  # 6.10 to 6.13 keep nothing from requests for empty zones
+        ("6.11.0", (0, 3019, 3531, 0, 0), True, False),
+        ("6.12.5", (0, 3019, 3531, 3531, 3531), True, False),  # a vendor took the revert before its stable series did
+        ("6.8.0", (0, 3019, 3531, 0, 0), True, False),  # or the change itself
+        ("6.12.5", (0, 3010, 3520, 0, 0), False, True),  # memory was freed to the allocator since
+        ("6.12.5", (0, 3010, 0, 0, 0), False, False),  # nothing from requests for Normal, which has pages: no formula
+        ("6.12.5", (0, 3010, 3520, 0, 3520), False, False),
+        ("6.12.5", (0, 3010, 3000, 0, 0), False, False),  # falls: no counts give that
+    ],
+)
+def test_reserves_against_requests_for_empty_zones(kernel: str, row: tuple[int, ...], exact: bool, stale: bool) -> None:
+    dma, dma32, *rest = guest_6_18()
+    full = row[3] or row[4]
+    dma32 = replace(dma32, protection_pages=(0, 0, 512, 512, 512) if full else (0, 0, 512, 0, 0))
+    fit = machine([replace(dma, protection_pages=row), dma32, *rest], SETTINGS, kernel=kernel).fit
+    assert (fit.exact, fit.stale) == (exact, stale)
+
+
 def test_the_guess_wins_a_tie() -> None:
     nodes = snapshot([zone("Normal", GIB, marks=(1024, 1286, 1548))]).nodes
     for version in ("5.10.0", "6.18.0"):
