@@ -150,16 +150,20 @@ def raise_steps(need: Need, setting: MinFreeAtReport, margin: float) -> tuple[st
     assert check is not None
     low, free = (kb_to_pages(kb or 0, replay.page_size) for kb in (dump.low_kb, dump.free_kb))
     times = margin if need.full else 1.0
+    burst = passed.burst_pages
+    cma = burst - (low - free) if burst else 0
+    without_cma = f" (with {cma} free CMA pages, for which kswapd does not stay asleep)" if cma else ""
+    taken = f"{low} - {free - cma}"
     populated = sum(each.populated for each in setting.zones)
     boost = kb_to_pages(dump.boost_kb or 0, replay.page_size)
     boosted = (f"A boost of {boost} pages was in force then, and is taken to be in force again.",) if boost else ()
     return (
         f"The report at {need.failure.source.rpartition(':')[0]}:{need.diagnosis.report.line_number}, zone "
-        f"{passed.zone}: low {low}, free {free}, so the burst was {low} - {free} = {low - free} pages.",
+        f"{passed.zone}: low {low}, free {free}{without_cma}, so the burst was {taken} = {burst} pages.",
         f"The caller needed {check.required_pages} pages that count and had {check.available_pages} ({check.mark}; "
         f"reserve {check.reserve_pages}).",
         f"With another value v the marks are min'(v), low'(v) by the kernel's proportional split of v over "
-        f"{populated} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {low - free}.",
+        f"{populated} zones; after {times:g} such bursts free' = low'(v) - {times:g} * {burst}.",
         *boosted,
         f"The smallest v for which the kernel's check passes for free' is {passed.value_kb}"
         + ("." if need.full else f"; none up to the cap holds {margin:g} bursts, so the cap is proposed."),

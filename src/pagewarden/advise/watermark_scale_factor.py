@@ -75,7 +75,9 @@ def _slow(observed: Observed) -> tuple[Failure, ...]:
     waiting = [
         failure
         for failure in observed.logs.of(Cause.RECLAIM_TOO_SLOW)
-        if failure.harm is not Harm.KILLED and not within_reclaim(failure.example.report)
+        if failure.harm is not Harm.KILLED
+        and not failure.example.judgement.unwritten  # they waited for the storage
+        and not within_reclaim(failure.example.report)
     ]
     refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
     found = (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))

@@ -328,7 +328,12 @@ def _address_space(case: Case) -> list[Remedy]:
     return [Remedy("enlarge the vmalloc area", "action:kernel-upgrade", None, why)]
 
 
-def _nothing(case: Case) -> list[Remedy]:
+def _incomplete(case: Case) -> list[Remedy]:
+    if not case.report.zones:
+        why = "the lines after its header, with the zones, decide; 'journalctl -k' has them, the output of grep has not"
+        return [Remedy("read the whole log", None, None, why)]
+    if case.replay.disagreement:
+        return [Remedy("name the kernel (--kernel RELEASE)", None, None, case.replay.disagreement)]
     return []
 
 
@@ -345,5 +350,5 @@ _BY_CAUSE = {
     Cause.MEMCG_LIMIT: _memcg,
     Cause.ADDRESS_SPACE: _address_space,
     Cause.RECOVERED: _recovered,
-    Cause.INCOMPLETE: _nothing,
+    Cause.INCOMPLETE: _incomplete,
 }

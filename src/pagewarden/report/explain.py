@@ -128,7 +128,11 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     if diagnosis.remedies:
         yield Padding(Text("What to do", style="bold"), (1, 0, 0, 3))
     for remedy in diagnosis.remedies:
-        setting = f" ({remedy.key}={remedy.value})" if remedy.key and remedy.value else ""
+        setting = ""
+        if remedy.key and remedy.value:
+            setting = f" ({remedy.key}={remedy.value})"
+        elif remedy.key and remedy.key.startswith("vm.") and remedy.key not in remedy.action:
+            setting = f" ({remedy.key})"
         yield Padding(hanging("-", Text(f"{remedy.action}{setting}: {remedy.why}")), (0, 0, 0, 3))
     for note in report.notes:
         if note == PANICKED:  # which stands above
