@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pagewarden.apply.types import Outcome, Plan, Record, Standing
 from pagewarden.kernel.simulate import ZoneState
-from pagewarden.report.words import heading, plain_table, zone_name
+from pagewarden.report.words import heading, pages_text, plain_table, zone_name
 from pagewarden.units import human_bytes
 
 
@@ -43,8 +43,13 @@ def render_plan(outcome: Outcome, snippet_path: str) -> Iterator[RenderableType]
             )
     if plan.simulation is not None:
         yield ""
-        yield heading("Every zone in pages, before and after each write (boost left out)")
+        yield heading("Every zone, before and after each write (boost left out; in pages: --format json)")
         yield _zones(plan)
+        reserves = _protection(plan)
+        if reserves.row_count:
+            yield ""
+            yield heading("Kept back from requests that could have used a higher zone (protection)")
+            yield reserves
         cost = plan.simulation.cost_bytes
         if cost:
             verb = "withdrawn from" if cost > 0 else "given back to"
@@ -76,28 +81,42 @@ def _zones(plan: Plan) -> Table:
     assert plan.simulation is not None
     machine = plan.simulation.machine
     promo = any(zone.promo_pages is not None for zone in machine.zones)
-    table = plain_table("zone", "free", "min", "low", "high", *(["promo"] if promo else []), "protection")
-    table.padding = (0, 1, 0, 0)
-    table.columns[-1].justify = "left"
-    table.columns[-1].overflow = "fold"
+    table = plain_table("zone", "free", "min", "low", "high", *(["promo"] if promo else []))
+    size = machine.page_size
     for index, zone in enumerate(machine.zones):
         if not zone.populated:
             continue
-        before = plan.simulation.before[index]
-        table.add_row(zone_name(machine, zone.node, zone.name), str(zone.free_pages), *_numbers(before, promo=promo))
+        before = _marks(plan.simulation.before[index], size, promo=promo)
+        table.add_row(zone_name(machine, zone.node, zone.name), pages_text(zone.free_pages, size), *before)
         for number, step in enumerate(plan.steps, 1):
             if step.zones:
-                table.add_row(Text(f"  after {number}", style="dim"), "", *_numbers(step.zones[index], promo=promo))
+                table.add_row(Text(f"  after {number}", style="dim"), "", *_marks(step.zones[index], size, promo=promo))
     return table
 
 
-def _numbers(state: ZoneState, *, promo: bool) -> list[str]:
+def _marks(state: ZoneState, page_size: int, *, promo: bool) -> list[str]:
     marks = state.marks
     shown: list[int | None] = [marks.min_pages, marks.low_pages, marks.high_pages]
     if promo:
         shown.append(marks.promo_pages)
-    reserves = "-" if state.protection_pages is None else " ".join(map(str, state.protection_pages))
-    return [*("-" if pages is None else str(pages) for pages in shown), reserves]
+    return ["-" if pages is None else pages_text(pages, page_size) for pages in shown]
+
+
+def _protection(plan: Plan) -> Table:
+    """The reserves of zones where a write changes them."""
+    assert plan.simulation is not None
+    machine = plan.simulation.machine
+    table = plain_table("zone", *(f"for {name}" for name in (machine.fit.layout or ())[1:]))
+    for index, zone in enumerate(machine.zones):
+        before = plan.simulation.before[index].protection_pages
+        states = [(f"  after {number}", step.zones[index]) for number, step in enumerate(plan.steps, 1) if step.zones]
+        if all(state.protection_pages == before for _, state in states):
+            continue
+        rows = [(zone_name(machine, zone.node, zone.name), before)]
+        rows += [(label, state.protection_pages) for label, state in states]
+        for label, reserves in rows:
+            table.add_row(label, *(pages_text(pages, machine.page_size) for pages in (reserves or ())[1:]))
+    return table
 
 
 def _file(plan: Plan, snippet_path: str) -> Iterator[RenderableType]:
