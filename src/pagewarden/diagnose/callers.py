@@ -68,7 +68,7 @@ _RULES = (
     ),
     (
         Work.PAGE_CACHE,
-        r"page_cache_|filemap_|do_page_cache_readahead|read_pages|generic_file_|grab_cache_page|readahead",
+        r"page_cache_|filemap_|do_page_cache_readahead|read_pages|generic_file_(?!splice)|grab_cache_page|readahead",
     ),
     (
         Work.PAGE_FAULT,
