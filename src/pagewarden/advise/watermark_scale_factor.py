@@ -279,7 +279,8 @@ def _promise(machine: Machine, answer: _Answer, bursts: Bursts) -> str:
     next_mebibyte = 1 - bursts.left_after(MEBIBYTE / machine.page_size)
     text = (
         f"{answer.key}={answer.value} widens the gap between min and low by {human_bytes(more * machine.page_size)}; "
-        f"about {100 * left:.0f} % of the stalls are expected to stay. Each further MiB of gap is expected to take "
+        f"about {100 * left:.0f} % of the stalls are expected to stay, taking each run of kswapd for one shortage, "
+        "which no counter tells. Each further MiB of gap is expected to take "
         f"away {_percent(next_mebibyte)} of those left."
     )
     if answer.capped:
