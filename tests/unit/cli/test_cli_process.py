@@ -148,16 +148,3 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 def test_a_terminal_that_knows_only_ascii() -> None:
     done = run(*PROGRAM, "advise", "--root", str(MACHINE), env={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_watching_that_is_interrupted_tells_of_the_time_until_then() -> None:
-    """Ten seconds lie between two samples: the last one is of the moment of Ctrl-C, not of the one before."""
-    program = [sys.executable, "-m", "pagewarden", "advise", "--watch", "30m"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
-        time.sleep(3)
-        watching.send_signal(signal.SIGINT)
-        out, err = watching.communicate(timeout=60)
-    assert "with what was seen" in err
-    assert "stood still" not in out
-    assert "no time passed" not in out
-    assert watching.returncode == 0
