@@ -19,14 +19,14 @@ from typing import Any
 from pagewarden.daemon.types import MINUTE_NS, SECOND_NS
 from pagewarden.errors import PagewardenError
 
-CPU_SECONDS = 20
+CPU_SECONDS = 60
 """A child that computes longer than this is ended by the kernel: a hostile log must not burn a core."""
 MEMORY_BYTES = 512 << 20
 MAX_ANSWER_BYTES = 1 << 20
 _CHUNK = 1 << 16
 
-CHILD_NS = MINUTE_NS
-"""A child that has not answered after this long is ended."""
+CHILD_NS = 3 * MINUTE_NS
+"""A child that has not answered after this long is ended: long, as a machine that stalls is what the service is for."""
 
 Work = Callable[[], Any]
 Take = Callable[[Any, str], None]

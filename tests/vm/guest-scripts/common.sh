@@ -81,6 +81,7 @@ none_failed() { silent systemctl list-units --failed --quiet --no-legend --plain
 
 ends() {
     check 'no unit is left failed' none_failed
+    ((failures == 0)) || journalctl -q --no-pager -o short-monotonic -u 'pagewarden*' -n 60
     echo "failures: $failures"
     exit $((failures > 0))
 }
