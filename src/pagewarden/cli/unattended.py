@@ -1,5 +1,6 @@
 """`pagewarden apply --plan FILE --unattended`: what pagewarden-apply.service runs."""
 
+import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,9 @@ def run_plan(path: str) -> ExitStatus:
 
     :raises PagewardenError: the plan or the configuration is refused, or the change failed.
     """
+    if not os.path.lexists(path):  # taken back by the service while this was starting
+        print(f"{path}: no plan is there any more; nothing to do")
+        return ExitStatus.DONE
     with ended_by_signals():
         found = apply_plan_file(
             running_system(), Path(path), configured_policy(), RefusalCounter(), datetime.now().astimezone()

@@ -13,6 +13,7 @@ from pagewarden.apply.policy import Policy
 from pagewarden.apply.probation_file import load_probation, load_trials
 from pagewarden.apply.probation_run import watch_once
 from pagewarden.apply.unattended import Unattended, apply_plan_file
+from pagewarden.cli.unattended import run_plan
 
 BOOT = "12345678-1234-1234-1234-123456789abc"
 MIN = "vm.min_free_kbytes"
@@ -171,3 +172,8 @@ def test_a_refused_file_changes_nothing(guarded: Guarded) -> None:
         guarded.run()
     assert guarded.machine.value(MIN) == guarded.current
     assert not guarded.system.paths.state.exists()
+
+
+def test_a_plan_that_was_taken_back_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_plan(str(tmp_path / "plan.json")) == 0
+    assert "no plan is there any more" in capsys.readouterr().out
