@@ -189,8 +189,8 @@ check 'nor the account' status_is 2 getent passwd pagewarden
 # Without a package: an environment as pip leaves it, and the units written by `install-service`.
 check 'an environment' python3 -m venv --system-site-packages --without-pip /opt/warden
 site=$(/opt/warden/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-dpkg-deb -x pagewarden.deb /tmp/unpacked
-for folder in by-pip/lib/python3*/site-packages /tmp/unpacked/usr/lib/pagewarden/vendor; do
+dpkg-deb -x pagewarden.deb unpacked
+for folder in by-pip/lib/python3*/site-packages unpacked/usr/lib/pagewarden/vendor; do
     [ ! -d "$folder" ] || cp -r "$folder/." "$site/"
 done
 cp -r by-pip/share /opt/warden/
