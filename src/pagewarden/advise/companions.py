@@ -15,6 +15,7 @@ from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import min_free_of
 from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.types import Cause, Evidence
+from pagewarden.kernel.allocation import Verdict
 from pagewarden.kernel.machine import Machine
 from pagewarden.procfs.types import Snapshot
 from pagewarden.units import human_bytes
@@ -262,7 +263,12 @@ def _bursts_beyond_any_reserve(
 
 def _set_aside(failures: Sequence[Failure]) -> list[Recommendation]:
     """What was free belonged to CMA, which only movable requests may use."""
-    cma = [f for f in failures if any(zone.dump.free_cma_kb for zone in f.example.replay.zones)]
+    cma = [
+        f
+        for f in failures
+        if any(zone.dump.free_cma_kb for zone in f.example.replay.zones)
+        and not any(zone.verdict is Verdict.NO_BLOCK for zone in f.example.replay.zones)  # the highatomic reserve
+    ]
     if not cma:
         return []
     free = sum(zone.dump.free_cma_kb or 0 for zone in cma[0].example.replay.zones)

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.log_evidence import NO_ANSWER, Failure, LogEvidence, Rejected
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
-from pagewarden.kernel.allocation import Verdict
-from pagewarden.units import kb_to_pages
 
 _ORDER = list(Severity)
 MOST_EVIDENCE = 6
@@ -14,17 +12,8 @@ MOST_EVIDENCE = 6
 
 
 def by_boost(failure: Failure) -> bool:
-    """Whether a zone would have served the request but for the boost of its marks, which this caller has to keep to."""
-    replay = failure.example.replay
-    return any(
-        zone.usable
-        and zone.check is not None
-        and zone.verdict is Verdict.BELOW_MARK
-        and zone.dump.min_kb is not None
-        and zone.check.base_mark_pages == kb_to_pages(zone.dump.min_kb, replay.page_size)
-        and 0 < zone.check.short_pages <= kb_to_pages(zone.dump.boost_kb or 0, replay.page_size)
-        for zone in replay.zones
-    )
+    """Whether the request would have been served but for the boost of the marks, which this caller has to keep to."""
+    return failure.example.judgement.boosted_pages > 0
 
 
 def failure_findings(logs: LogEvidence | None) -> list[Finding]:

@@ -15,11 +15,12 @@ from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy, Workload
 from pagewarden.advise.stalls import LEAST_SECONDS, Bursts, Stalls, bursts_of, gap_pages, stalls_of, why_no_mark
 from pagewarden.advise.types import Level, Recommendation
+from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.interval import Interval
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_of, smallest_scale_factor
-from pagewarden.diagnose.rights import has_discount, within_reclaim
+from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
 from pagewarden.kernel.machine import EXTRA_FREE, MIN_FREE, RECLAIM_MODE, SCALE_FACTOR, Machine
 from pagewarden.kernel.watermarks import setup_per_zone_wmarks, zone_size

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pagewarden.diagnose.callers import Caller, Work, identify_caller, plain_function
+from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Judgement
 from pagewarden.diagnose.holders import holder_sentences, holders_of, huge_page_sentences, task_sentences
 from pagewarden.diagnose.judge import judge
@@ -16,7 +17,7 @@ from pagewarden.diagnose.min_free import (
 )
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
-from pagewarden.diagnose.rights import has_discount, within_reclaim
+from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace as dc_replace
 
+from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.holders import memory_kb
 from pagewarden.diagnose.reclaimable import Reclaimable, reclaimable_of
 from pagewarden.diagnose.replay import Replay, ZoneReplay, allowed_nodes, is_empty
-from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
+from pagewarden.diagnose.rights import has_discount, highest_zone
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind

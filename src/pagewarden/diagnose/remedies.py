@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from pagewarden.diagnose.callers import Caller, Work, plain_function
+from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
 from pagewarden.diagnose.holders import holder_remedies, holders_of
 from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
-from pagewarden.diagnose.rights import has_discount, highest_zone, within_reclaim
+from pagewarden.diagnose.rights import has_discount, highest_zone
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind

@@ -1,10 +1,7 @@
 """What a caller was allowed to do about a shortage: wait for reclaim, or go below the min mark."""
 
-from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.replay import Replay
 from pagewarden.klog.types import Report
-
-__all__ = ["has_discount", "highest_zone", "within_reclaim"]
 
 
 def highest_zone(report: Report, replay: Replay) -> str | None:
