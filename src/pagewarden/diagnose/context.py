@@ -5,7 +5,8 @@ import re
 from pagewarden.klog.types import Report
 
 _INTERRUPT = re.compile(
-    r"_*do_softirq(?:_own_stack)?|irq_exit(?:_rcu)?|_*handle_irq_event\w*|do_IRQ|net_rx_action|__irq_svc|el1_irq"
+    r"_*do_softirq(?:_own_stack)?|irq_exit(?:_rcu)?|_*handle_irq_event\w*|do_IRQ|net_rx_action|__irq_svc|el[01]_irq|"
+    r"el[01]t?_interrupt|el[01][ht]_64_irq(?:_handler)?|gic_handle_irq|handle_percpu_devid_irq"
 )
 
 

@@ -155,7 +155,7 @@ def _replay_zone(
         return ZoneReplay(dump, None, Verdict.UNKNOWN, None, "the zone bits of the mask contradict each other")
     possible = _layouts(report.zones, flags.zone)
     eligible = {_is_eligible(dump.zone, flags.zone, layout) for layout in possible}
-    if eligible == {False} or is_empty(dump) or not _node_allowed(report, dump):
+    if eligible == {False} or is_empty(dump) or not _node_allowed(report, dump, flags):
         return ZoneReplay(dump, False, Verdict.NOT_ELIGIBLE, None)
     if dump.free_kb is None or dump.min_kb is None:
         return ZoneReplay(dump, True, Verdict.UNKNOWN, None, "its free: line is not in the report")
@@ -235,14 +235,22 @@ def _reserve(report: Report, dump: ZoneDump, highest: str, layout: Sequence[str]
     return reserve[index] if reserve is not None and index < len(reserve) else None
 
 
-def _node_allowed(report: Report, dump: ZoneDump) -> bool:
-    nodes = allowed_nodes(report)
+def _node_allowed(report: Report, dump: ZoneDump, flags: GfpFlags) -> bool:
+    nodes = _allowed_nodes(report, flags)
     return dump.node is None or nodes is None or dump.node in nodes
 
 
-def allowed_nodes(report: Report) -> frozenset[int] | None:
-    """The nodes to which the request's nodemask binds it; None where it has none."""
-    return None if report.nodemask is None else _node_list(report.nodemask)
+def _allowed_nodes(report: Report, flags: GfpFlags) -> frozenset[int] | None:
+    """The nodes to which its nodemask and its task's cpuset bind the request; None where nothing does.
+
+    Kernel: kernel/cgroup/cpuset.c:__cpuset_node_allowed(): not interrupts; who cannot sleep may leave the cpuset, too,
+    and what lacks __GFP_HARDWALL may use that of an ancestor.
+    """
+    bound = None if report.nodemask is None else _node_list(report.nodemask)
+    if report.mems_allowed is None or not (flags.hardwall and flags.can_direct_reclaim) or in_interrupt(report):
+        return bound
+    cpuset = _node_list(report.mems_allowed)
+    return cpuset if bound is None else bound if cpuset is None else bound & cpuset
 
 
 def _node_list(text: str) -> frozenset[int] | None:
@@ -271,12 +279,24 @@ def _boost_ranges(
     report: Report, page_size: int, rules: AllocationRules
 ) -> dict[tuple[int | None, str], tuple[int, int]]:
     # 5.9 to 5.15 check some callers without the boost, and do not print it.
-    if rules.boost is Boost.NOBODY or any(dump.boost_kb is not None for dump in report.zones):
+    return {} if rules.boost is Boost.NOBODY else inferred_boosts(report, page_size)
+
+
+_PROPORTIONAL = ("DMA", "DMA32", "Normal")
+"""Zones whose min mark is their share of vm.min_free_kbytes: not HighMem's, nor Movable's in later kernels."""
+
+
+def inferred_boosts(report: Report, page_size: int) -> dict[tuple[int | None, str], tuple[int, int]]:
+    """At least and at most how many pages the marks of each zone are boosted by, of a kernel that does not print it.
+
+    Empty where the boost is printed (5.16), or with one zone alone, which has nothing to be compared with.
+    """
+    if any(dump.boost_kb is not None for dump in report.zones):
         return {}
     known = [
         dump
         for dump in report.zones
-        if dump.min_kb is not None and kb_to_pages(dump.managed_kb or 0, page_size) and dump.zone != "HighMem"
+        if dump.min_kb is not None and kb_to_pages(dump.managed_kb or 0, page_size) and dump.zone in _PROPORTIONAL
     ]
     pairs = [(kb_to_pages(dump.min_kb or 0, page_size), kb_to_pages(dump.managed_kb or 0, page_size)) for dump in known]
     ranges = infer_boost_ranges(pairs) if len(pairs) > 1 else ()

@@ -3,6 +3,8 @@
 from pagewarden.diagnose.replay import Replay
 from pagewarden.klog.types import Report
 
+CONFINED = frozenset({"CONSTRAINT_CPUSET", "CONSTRAINT_MEMORY_POLICY"})
+
 
 def highest_zone(report: Report, replay: Replay) -> str | None:
     """The highest zone the mask allows, by the name it has on that machine: a kernel of 64 bits has no HighMem.
@@ -19,3 +21,17 @@ def has_discount(replay: Replay) -> bool:
     Since 4.4 GFP_NOWAIT alone may not: min is its limit as it is everybody's.
     """
     return any(zone.check is not None and zone.check.mark_pages < zone.check.base_mark_pages for zone in replay.zones)
+
+
+def constraint_words(report: Report) -> str:
+    """What confined the task, of an OOM report with one of `CONFINED`."""
+    return "cpuset" if report.constraint == "CONSTRAINT_CPUSET" else "memory policy"
+
+
+def bound_to(report: Report) -> str:
+    """To which nodes a request is bound by its nodemask or its task's cpuset: "only node 0 may be used"."""
+    listed = (report.nodemask, report.mems_allowed)
+    nodes = next((text for text in listed if text is not None and text[:1].isdigit()), None)
+    if nodes is None:
+        return "the request was bound to other nodes"
+    return f"only node{'' if nodes.isdigit() else 's'} {nodes} may be used"
