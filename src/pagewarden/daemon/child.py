@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pagewarden.daemon.types import MINUTE_NS, SECOND_NS
+from pagewarden.daemon.types import CHILD_NS, SECOND_NS
 from pagewarden.errors import PagewardenError
 
 CPU_SECONDS = 60
@@ -24,9 +24,6 @@ CPU_SECONDS = 60
 MEMORY_BYTES = 512 << 20
 MAX_ANSWER_BYTES = 1 << 20
 _CHUNK = 1 << 16
-
-CHILD_NS = 3 * MINUTE_NS
-"""A child that has not answered after this long is ended: long, as a machine that stalls is what the service is for."""
 
 Work = Callable[[], Any]
 Take = Callable[[Any, str], None]

@@ -27,6 +27,7 @@ from pagewarden.daemon.outlets import Speak, Times
 from pagewarden.daemon.pressure import open_trigger
 from pagewarden.daemon.state import Limits, State, fold, set_limits, sleep_ns, start
 from pagewarden.daemon.types import (
+    DECODER,
     MINUTE_NS,
     SECOND_NS,
     Action,
@@ -53,7 +54,7 @@ SELF_TEST_SECONDS = 240
 METRICS_NS = MINUTE_NS
 """The metrics file is replaced at most this often."""
 
-LOG, ADVICE, DECODER, CLOCK, PLAN, METRICS = "kernel log", "advice", "decoder", "wall clock", "plan", "metrics file"
+LOG, ADVICE, CLOCK, PLAN, METRICS = "kernel log", "advice", "wall clock", "plan", "metrics file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +259,10 @@ class Service:
         self._start(DECODER, lambda: work.decode(blocks), self._take_decoded)
 
     def _take_decoded(self, answer: Any, reason: str) -> None:
-        self._tell(DECODER, reason or None)
-        if not reason:
+        if reason:
+            self._observe(Fault(DECODER, reason))  # each time: what waits for it is told undecoded
+        else:
+            self._tell(DECODER, None)
             self._observe(work.decoded_of(answer))
         self._decode()
 

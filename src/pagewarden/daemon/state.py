@@ -16,7 +16,9 @@ from pagewarden.daemon.findings import Findings, Seen
 from pagewarden.daemon.interval import nearest_permille, poll_interval_ns, weighty
 from pagewarden.daemon.stalls import Step, add_step, judge_compaction, judge_stalls, rates
 from pagewarden.daemon.types import (
+    CHILD_NS,
     DAY_NS,
+    DECODER,
     HOUR_NS,
     MINUTE_NS,
     SECOND_NS,
@@ -49,8 +51,9 @@ MAX_SIGNATURES = 256
 KILLS_TEXT = (
     "The kernel killed {count} process(es) for want of memory. Its log cannot be read here, so why is not known."
 )
-DECODE_WITHIN_NS = MINUTE_NS
-"""Reports that nobody has decoded after this long are told as counted only."""
+DECODE_WITHIN_NS = CHILD_NS + MINUTE_NS
+"""Reports that nobody has decoded after this long are told as counted only; at once where the decoder has failed. On a
+machine that stalls it takes minutes, and what it finds out is worth them."""
 UNDECODED = "report/undecoded"
 
 
@@ -129,6 +132,9 @@ def fold(state: State, seen: Observation, now_ns: int) -> tuple[State, list[Acti
         state, actions = _take_advice(state, seen, now_ns)
     elif isinstance(seen, Fault):
         state, actions = _take_fault(state, seen)
+        if seen.function == DECODER and seen.reason is not None:
+            state, more = _tell_undecoded(state, now_ns, overdue=True)
+            actions += more
     else:
         state, actions = _take_decoded(state, seen, now_ns)
     return _within_budget(state, actions, now_ns)
@@ -308,9 +314,9 @@ def _take_counts(state: State, counts: LogCounts, now_ns: int) -> tuple[State, l
     return state, actions
 
 
-def _tell_undecoded(state: State, now_ns: int) -> tuple[State, list[Action]]:
+def _tell_undecoded(state: State, now_ns: int, *, overdue: bool = False) -> tuple[State, list[Action]]:
     """Reports that were counted and could not be decoded (too many at once, no memory for it) are told all the same."""
-    if not state.pending or now_ns - state.pending_ns < DECODE_WITHIN_NS:
+    if not state.pending or not (overdue or now_ns - state.pending_ns >= DECODE_WITHIN_NS):
         return state, []
     most = max(state.pending, key=lambda signature: state.pending[signature])
     count = sum(state.pending.values())

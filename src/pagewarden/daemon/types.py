@@ -11,6 +11,8 @@ SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
+CHILD_NS = 3 * MINUTE_NS
+"""A child that has not answered after this long is ended: long, as a machine that stalls is what the service is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,10 @@ class Advices:
     plan: tuple[str, ...] = ()
     recommended: tuple[tuple[str, str, str, str], ...] = ()
     probation: tuple[tuple[str, str, str, float], ...] = ()
+
+
+DECODER = "decoder"
+"""The function that gives reports of the kernel their meaning."""
 
 
 @dataclass(frozen=True, slots=True)

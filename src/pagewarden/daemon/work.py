@@ -17,6 +17,8 @@ from pagewarden.history.types import ServiceState
 MAX_TEXT = 900
 EVIDENCE_CPU_SECONDS = 8.0
 """For reading reports again as evidence; less than what a child may compute in all."""
+SEEN_LATE_SECONDS = 600.0
+"""A report may have been in the log for this long before the service saw it: where memory is short it waits as well."""
 _ADVICE_SETTLED = frozenset(
     {"below-kernel-default", "too-high", "stranded", "squeezed", "zone-reclaim-pointless", "zone-reclaim-harm"}
     | {"huge-page-reserve-large", "foreign-setting", "model-misfit", "stale-watermarks"}
@@ -202,8 +204,9 @@ def _log_evidence(question: Question, snapshot: Any, machine: Any, policy: Any) 
     from pagewarden.klog.journal import read_journal
 
     now = datetime.fromtimestamp(question.wall_seconds, UTC)
-    since = max(datetime.fromtimestamp(question.reports_since, UTC), now - timedelta(days=policy.evidence_days))
-    reports = read_journal(since - timedelta(minutes=1), directory=question.journal)
+    first = datetime.fromtimestamp(question.reports_since - SEEN_LATE_SECONDS, UTC)
+    since = max(first, now - timedelta(days=policy.evidence_days))
+    reports = read_journal(since, directory=question.journal)
     return gather_evidence(_for_a_while(reports), Here(snapshot, machine, now, policy.evidence_days))
 
 

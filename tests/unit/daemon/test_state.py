@@ -12,7 +12,9 @@ from pagewarden.daemon import findings as life
 from pagewarden.daemon import stalls as judged
 from pagewarden.daemon.state import MAX_ENTRIES_AN_HOUR, UNDECODED, Limits, State, fold, sleep_ns, start
 from pagewarden.daemon.types import (
+    CHILD_NS,
     DAY_NS,
+    DECODER,
     HOUR_NS,
     MINUTE_NS,
     SECOND_NS,
@@ -131,10 +133,28 @@ def test_a_report_that_goes_on_is_said_again_after_a_day() -> None:
 def test_reports_that_nobody_decodes_are_told_as_counted() -> None:
     run = Run()
     run.see(CALM, LogCounts({"a": 5, "b": 9}))
+    assert entries(run.calm(CHILD_NS)) == []  # the decoder may still be at it
     actions = run.calm(2 * MINUTE_NS)
     assert entries(actions) == [(Phase.APPEARED, "incomplete", 14)]
     assert UNDECODED in run.state.findings
     assert "b" in next(action.text for action in actions if isinstance(action, Entry))
+
+
+def test_where_the_decoder_fails_they_are_told_at_once() -> None:
+    run = Run()
+    run.see(CALM, LogCounts({"a": 5}))
+    assert entries(run.see(Fault(DECODER, "it ended early"))) == [(Phase.APPEARED, "incomplete", 5)]
+    assert run.state.pending == {}
+    run.see(LogCounts({"b": 1}))
+    run.see(Fault(DECODER, "it ended early"))
+    assert run.state.pending == {}
+
+
+def test_what_is_decoded_late_is_told_with_its_meaning() -> None:
+    run = Run()
+    run.see(CALM, LogCounts({"sig": 3}))
+    run.calm(2 * MINUTE_NS)
+    assert entries(run.see((REPORT,))) == [(Phase.APPEARED, "memory-exhausted", 3)]
 
 
 def test_signatures_are_bounded() -> None:
