@@ -180,7 +180,7 @@ def ask_adviser(question: Question, snapshot: Any, machine: Any) -> Any:
         evidence_days=chosen["evidence_days"],
         declined=tuple(chosen["declined"]),
     )
-    logs = _log_evidence(question, snapshot, machine, policy)
+    logs = log_evidence(question, snapshot, machine, policy)
     return adviser(snapshot, machine, policy, Observed(logs=logs, interval=_interval(question.meanwhile)))
 
 
@@ -194,7 +194,7 @@ def _interval(counted: Meanwhile | None) -> Any:
     )
 
 
-def _log_evidence(question: Question, snapshot: Any, machine: Any, policy: Any) -> Any:
+def log_evidence(question: Question, snapshot: Any, machine: Any, policy: Any) -> Any:
     """Give the adviser the reports that were seen; of a flood as many as can be decoded in a few seconds."""
     if question.reports_since is None:
         return None

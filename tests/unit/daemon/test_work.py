@@ -4,18 +4,24 @@ import marshal
 import os
 import select
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from tests.conftest import DATA
+from tests.unit.daemon.service import NO_REMOTE, make_journal
 
+from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.config.settings import Advise
 from pagewarden.daemon import work
 from pagewarden.daemon.child import MAX_ANSWER_BYTES, Child
 from pagewarden.daemon.log_lines import KeptLine, signature_of
 from pagewarden.daemon.sample_report import LINES
 from pagewarden.errors import PagewardenError
+from pagewarden.kernel.machine import machine_of
+from pagewarden.procfs.snapshot import read_snapshot
+
+JOURNAL_BEGINS = 1_700_000_000  # the first entry that make_journal writes
 
 
 def answer_of(job: object, seconds: float = 120.0) -> tuple[object, str]:
@@ -129,3 +135,18 @@ def test_advise_on_machines(name: str) -> None:
     found = work.advices_of(marshal.loads(marshal.dumps(answer))).found
     assert len({advised.identity for advised in found}) == len(found)
     assert all(advised.severity in ("info", "notice", "warning", "critical") and advised.text for advised in found)
+
+
+@NO_REMOTE
+@pytest.mark.parametrize(("late_seconds", "counts"), [(0, True), (400, True), (4000, False)])
+def test_a_report_that_was_seen_late_is_evidence(tmp_path: Path, late_seconds: int, counts: bool) -> None:
+    make_journal(tmp_path / "journal", LINES)
+    asked = replace(
+        question(str(DATA / "machines" / "guest-4g")),
+        wall_seconds=JOURNAL_BEGINS + 5000,
+        reports_since=JOURNAL_BEGINS + late_seconds,
+        journal=str(tmp_path / "journal"),
+    )
+    snapshot = read_snapshot(asked.root, page_types=False)
+    evidence = work.log_evidence(asked, snapshot, machine_of(snapshot), AdvicePolicy())
+    assert bool(evidence.failures or evidence.rejected) is counts
