@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from pagewarden.diagnose.diagnosis import Diagnosis
-from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_at_report, printed_zones
+from pagewarden.diagnose.min_free import MinFreeAtReport, min_free_at_report
 from pagewarden.procfs.types import Node, Snapshot
 
 
 def machine_of_report(diagnosis: Diagnosis) -> Snapshot | None:
     """A snapshot with the zones, marks and reserves of a report; None where it does not print enough of them."""
-    setting = min_free_at_report(printed_zones(diagnosis.replay), diagnosis.replay)
+    setting = min_free_at_report(diagnosis.report, diagnosis.replay)
     if setting is None or diagnosis.replay.version is None:
         return None
     reserves = {(dump.node or 0, dump.zone): dump.lowmem_reserve_pages for dump in diagnosis.report.zones}

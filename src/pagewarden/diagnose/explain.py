@@ -12,7 +12,6 @@ from pagewarden.diagnose.min_free import (
     MinFreeAtReport,
     WouldHavePassed,
     min_free_at_report,
-    printed_zones,
     smallest_passing,
 )
 from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
@@ -50,8 +49,7 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
     replayed = replay(report, kernel)
     caller = identify_caller(report)
     judgement = judge(report, replayed)
-    zones = printed_zones(replayed)
-    setting = min_free_at_report(zones, replayed) if zones else None
+    setting = min_free_at_report(report, replayed)
     wanted = judgement.cause in _NEEDS_VALUE and not judgement.boosted_pages and not judgement.unwritten
     passed = smallest_passing(replayed, setting) if setting and wanted else None
     fixes = known_fixes(report, replayed.version if replayed.known else None)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from math import ceil
 
+from pagewarden.diagnose.left_out import low_zones_left_out
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
 from pagewarden.kernel.allocation import Check, Verdict, ZoneState, check_zone
 from pagewarden.kernel.allocation_rules import allocation_rules
@@ -31,6 +32,7 @@ from pagewarden.kernel.rules import KernelRules, rules_for
 from pagewarden.kernel.version import KernelVersion
 from pagewarden.kernel.watermarks import Marks, setup_per_zone_wmarks, zone_size
 from pagewarden.kernel.zones import is_lowmem
+from pagewarden.klog.types import Report
 from pagewarden.procfs.types import Node, Zone
 from pagewarden.units import kb_to_pages, pages_to_kb
 
@@ -88,8 +90,13 @@ def min_free_of(machine: Machine) -> MinFreeAtReport | None:
     )
 
 
-def min_free_at_report(zones: Sequence[ZoneReplay], replay: Replay) -> MinFreeAtReport | None:
-    """Infer the setting from the marks; None where a zone's marks or size are not printed, or fit no formula."""
+def min_free_at_report(report: Report, replay: Replay) -> MinFreeAtReport | None:
+    """Infer the setting from the marks; None where a zone's marks or size are not printed, or fit no formula.
+
+    Zones that are left out have shares of it, so the marks of the others alone do not tell it.
+    """
+    if low_zones_left_out(report, replay):
+        return None
     printed = tuple(
         _Printed(
             node=dump.node or 0,
@@ -101,7 +108,7 @@ def min_free_at_report(zones: Sequence[ZoneReplay], replay: Replay) -> MinFreeAt
             managed_kb=dump.managed_kb,
             boost_kb=dump.boost_kb,
         )
-        for dump in (zone.dump for zone in zones)
+        for dump in (zone.dump for zone in printed_zones(replay))
     )
     return None if replay.version is None else _infer(printed, replay.version, replay.page_size)
 

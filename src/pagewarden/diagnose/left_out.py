@@ -1,0 +1,71 @@
+"""Zones of the machine that a report does not print.
+
+Kernel: mm/show_mem.c:show_free_areas(): SHOW_MEM_FILTER_NODES leaves out nodes that the task may not use (2.6.39), and
+zones above the request's highest are not printed since 6.1.
+"""
+
+from collections.abc import Iterator
+
+from pagewarden.diagnose.replay import Replay, is_empty
+from pagewarden.kernel.zones import layouts
+from pagewarden.klog.types import Report, ZoneDump
+from pagewarden.units import kb_to_pages
+
+DRIFT_PAGES = 1024
+"""The counters of the whole machine are read before those of the zones: free pages differ by a little in any report."""
+
+
+def low_zones_left_out(report: Report, replay: Replay) -> bool:
+    """Zones that share vm.min_free_kbytes are missing, so that the marks of the others do not tell it.
+
+    HighMem takes no part in it.
+    """
+    return bool(size_left_out(report, replay)) or free_left_out(report, replay) > DRIFT_PAGES or any(_grown(report))
+
+
+def free_left_out(report: Report, replay: Replay) -> int:
+    """Pages free in zones that are not printed (a few by chance, see `DRIFT_PAGES`); 0 where only HighMem is missing,
+    or the counter is.
+    """
+    counted = report.counters_pages.get("free")
+    if counted is None or _only_highmem_missing(report, replay):
+        return 0
+    return max(0, counted - sum(kb_to_pages(dump.free_kb or 0, replay.page_size) for dump in report.zones))
+
+
+def size_left_out(report: Report, replay: Replay) -> int | None:
+    """Pages of the zones below HighMem that are not printed; None where the closing lines do not tell.
+
+    Kernel: lib/show_mem.c:show_mem(): present pages of every zone since 3.12; before, holes were counted as well.
+    """
+    total = report.totals.ram_pages
+    if total is None or replay.version is None or not replay.version.at_least(3, 12):
+        return None
+    printed = [dump.present_kb for dump in report.zones if dump.zone != "HighMem"]
+    if None in printed:
+        return None
+    low = total - (report.totals.highmem_pages or 0)
+    return max(0, low - sum(kb_to_pages(size or 0, replay.page_size) for size in printed))
+
+
+def _only_highmem_missing(report: Report, replay: Replay) -> bool:
+    return size_left_out(report, replay) == 0
+
+
+def _grown(report: Report) -> Iterator[bool]:
+    """For each zone whether its reserves grow where a zone is not printed: they are sums of the sizes above it."""
+    names = {dump.zone for dump in report.zones}
+    barred = "HighMem" if report.is_64_bit else "DMA32" if report.is_64_bit is False else None
+    for dump in report.zones:
+        row = dump.lowmem_reserve_pages or ()
+        found = [layout for layout in layouts(names, len(row)) if barred not in layout] if row else []
+        yield bool(found) and all(_grows_unprinted(dump, row, layout, report) for layout in found)
+
+
+def _grows_unprinted(dump: ZoneDump, row: tuple[int, ...], layout: tuple[str, ...], report: Report) -> bool:
+    printed = {other.zone for other in report.zones if other.node == dump.node and not is_empty(other)}
+    return any(
+        layout[index] not in printed and layout[index] != "HighMem"
+        for index in range(layout.index(dump.zone) + 1, len(row))
+        if row[index] > row[index - 1]
+    )
