@@ -10,7 +10,6 @@ from pagewarden.diagnose.judge import judge
 from pagewarden.diagnose.known_fixes import known_fixes
 from pagewarden.diagnose.min_free import (
     MinFreeAtReport,
-    WouldHavePassed,
     min_free_at_report,
     smallest_passing,
 )
@@ -50,11 +49,10 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
     caller = identify_caller(report)
     judgement = judge(report, replayed)
     setting = min_free_at_report(report, replayed)
-    wanted = judgement.cause in _NEEDS_VALUE and not judgement.boosted_pages and not judgement.unwritten
-    passed = smallest_passing(replayed, setting) if setting and wanted else None
+    passed = smallest_passing(replayed, setting) if setting and _needs_value(report, judgement) else None
     fixes = known_fixes(report, replayed.version if replayed.known else None)
     harm = harm_of(report, judgement, caller)
-    case = Case(report, replayed, caller, setting, passed)
+    case = Case(report, replayed, caller, setting, passed, judgement.boosted_pages > 0)
     return Diagnosis(
         report=report,
         replay=replayed,
@@ -67,13 +65,18 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
     )
 
 
+def _needs_value(report: Report, judgement: Judgement) -> bool:
+    elsewhere = judgement.boosted_pages or judgement.unwritten or within_reclaim(report)
+    return judgement.cause in _NEEDS_VALUE and not elsewhere
+
+
 def _sentences(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     report, replayed = case.report, case.replay
     found = [_request(report, replayed, case.caller), *judgement.because]
     if judgement.inferred:
         found.append("This is inferred: the report does not print all that decides.")
     found += _uncertainty(replayed)
-    found += _setting(case.setting, case.passed, judgement, replayed)
+    found += _setting(case, judgement)
     found += _held(report, judgement)
     found += _related(report)
     found += _consequence(case, judgement, harm)
@@ -131,9 +134,9 @@ def _uncertainty(replayed: Replay) -> list[str]:
     return [f"The kernel release is not in the log; the rules of {first} to {last} all say the same."]
 
 
-def _setting(
-    setting: MinFreeAtReport | None, passed: WouldHavePassed | None, judgement: Judgement, replayed: Replay
-) -> list[str]:
+def _setting(case: Case, judgement: Judgement) -> list[str]:
+    setting, passed, replayed = case.setting, case.passed, case.replay
+    wanted = _needs_value(case.report, judgement)
     if setting is None or judgement.cause is Cause.ADDRESS_SPACE:
         return []
     if setting.value_kb == 0:
@@ -153,7 +156,7 @@ def _setting(
     cannot_wait = replayed.flags is not None and not replayed.flags.can_direct_reclaim
     if passed is not None and cannot_wait and has_discount(replayed):
         found.append(f"By this model the request would have passed with {passed.value_kb}, in {passed.zone}.")
-    elif passed is None and judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and not judgement.boosted_pages:
+    elif passed is None and judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and wanted:
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
 

@@ -7,16 +7,17 @@ from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
 from pagewarden.diagnose.holders import holder_remedies, holders_of
 from pagewarden.diagnose.known_fixes import Fix
+from pagewarden.diagnose.low_zones import Reserve, reserve_of
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
 from pagewarden.diagnose.replay import Replay
-from pagewarden.diagnose.rights import has_discount, highest_zone
+from pagewarden.diagnose.rights import has_discount, highest_zone, names_its_node
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
-from pagewarden.units import kb_to_pages
 
 MIN_FREE = "vm.min_free_kbytes"
 BOOST = "vm.watermark_boost_factor"
+RATIO = "vm.lowmem_reserve_ratio"
 COSTLY_ORDER = 3
 """Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
 
@@ -50,6 +51,7 @@ class Case:
 
     :ivar setting: vm.min_free_kbytes when the report was written, where the marks tell it.
     :ivar passed: the smallest value of it with which the request would have passed, if any within 5 % of low memory.
+    :ivar boosted: a boost of the marks alone decided: no mark is the cure, as larger ones are boosted further.
     """
 
     report: Report
@@ -57,6 +59,7 @@ class Case:
     caller: Caller
     setting: MinFreeAtReport | None
     passed: WouldHavePassed | None
+    boosted: bool = False
 
 
 def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Remedy, ...]:
@@ -65,16 +68,30 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
         Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
         for fix in fixes
     ]
-    special = _boosted if judgement.boosted_pages else _unwritten if judgement.unwritten else None
-    found += (special or _BY_CAUSE[judgement.cause])(case)
+    if case.boosted:
+        found.append(_WITHOUT_BOOST)
+    found += (_unwritten if judgement.unwritten else _BY_CAUSE[judgement.cause])(case)
     return tuple(found)
+
+
+_WITHOUT_BOOST = Remedy(
+    "switch the boost off",
+    BOOST,
+    "0",
+    "the boost raises every mark for a while, min too, to make kswapd reclaim whole page blocks; 0 switches it off "
+    "(5.0 and later), which lets page blocks be mixed more",
+)
 
 
 def _atomic(case: Case) -> list[Remedy]:
     found = []
+    if within_reclaim(case.report):
+        return _slow(case)
     if not has_discount(case.replay):
-        return [*_slow(case), *_dearer(case)]
-    if case.passed is not None:
+        return [] if case.boosted else [*_slow(case), *_dearer(case)]
+    if case.boosted:
+        pass
+    elif case.passed is not None:
         found.append(
             Remedy(
                 f"raise {MIN_FREE}",
@@ -172,7 +189,7 @@ def _lowmem_reserve(case: Case) -> list[Remedy]:
     return [
         Remedy(
             "make the reserve smaller",
-            "vm.lowmem_reserve_ratio",
+            RATIO,
             None,
             "a larger ratio for the zone that kept its pages makes its reserve smaller; it takes protection from "
             "those who "
@@ -186,41 +203,36 @@ def _zone_restricted(case: Case) -> list[Remedy]:
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
         return [Remedy("no setting can help", None, None, why)]
-    own = _taken_by_own_kind(case)
-    if own:
+    reserve = reserve_of(case.report, case.replay)
+    if reserve is not None and reserve.mended:
+        found = [_reserve_mended(reserve, zone), *_holders(case)]
+    elif reserve is not None and not reserve.larger_helps:
         why = (
-            f"at least {own} pages were taken by requests that can use no higher zone, for whom the reserve is meant: "
-            "a larger one does not keep these out"
+            f"at least {reserve.own_pages} pages were taken by requests that can use no higher zone, for whom the "
+            "reserve is meant: a larger one does not keep these out"
+            + ("" if reserve.others_pages is None else ", and next to no page cache or memory of programs lies there")
         )
         found = [Remedy(f"find what fills zone {zone}", "action:reduce-load", None, why), *_holders(case)]
-        return [*found, *_questioned(case)]
-    found = [
-        Remedy(
-            f"keep others out of zone {zone}",
-            "vm.lowmem_reserve_ratio",
-            None,
-            f"a smaller ratio for zone {zone} keeps more of it for requests like this one, which can use no higher "
-            "zone",
-        )
-    ]
+    else:
+        found = [_larger_reserve(reserve, zone)]
     return [*found, *_questioned(case)]
 
 
-def _taken_by_own_kind(case: Case) -> int:
-    """Pages of the largest zone the request may use that its own class must have taken; 0 where the reserve may be it.
+def _larger_reserve(reserve: Reserve | None, zone: str | None) -> Remedy:
+    why = f"a smaller ratio for zone {zone} keeps more of it for requests like this one, which can use no higher zone"
+    if reserve is not None and reserve.own_pages:
+        why += (
+            f"; they had taken {reserve.own_pages} pages at least themselves, so what is kept for them was too little"
+        )
+    return Remedy(f"keep others out of zone {zone}", RATIO, None, why)
 
-    Requests that can use a higher zone are refused from min + reserve down: what is missing below that, others cannot
-    have taken. Where that is more than the shortage, a larger reserve had been used up as well.
-    """
-    zones = [zone for zone in case.replay.zones if zone.usable and zone.check is not None]
-    if not zones:
-        return 0
-    zone = max(zones, key=lambda each: each.dump.managed_kb or each.dump.present_kb or 0)
-    reserve = max(zone.dump.lowmem_reserve_pages or (0,))
-    if zone.check is None or not zone.check.short_pages or reserve <= zone.check.short_pages:
-        return 0
-    size = case.replay.page_size
-    return max(0, kb_to_pages(zone.dump.min_kb or 0, size) + reserve - kb_to_pages(zone.dump.free_kb or 0, size))
+
+def _reserve_mended(reserve: Reserve, zone: str | None) -> Remedy:
+    why = (
+        f"this one keeps nothing of zone {zone} from movable requests, most of what programs use, whatever the ratio: "
+        f"{reserve.mended} and later do"
+    )
+    return Remedy("update the kernel", "action:kernel-upgrade", None, why)
 
 
 def _questioned(case: Case) -> list[Remedy]:
@@ -231,10 +243,16 @@ def _questioned(case: Case) -> list[Remedy]:
 
 
 def _node_restricted(case: Case) -> list[Remedy]:
+    if names_its_node(case.report, case.replay):
+        why = (
+            f"{_who(case.caller)} asked for memory of that node and no other (__GFP_THISNODE); nobody confined the task"
+        )
+        confined = Remedy("use less of that node, or ask whether the node matters", "action:reduce-load", None, why)
+    else:
+        why = "the task was confined to nodes that had nothing to give"
+        confined = Remedy("widen the cpuset or memory policy", None, None, why)
     return [
-        Remedy(
-            "widen the cpuset or memory policy", None, None, "the task was confined to nodes that had nothing to give"
-        ),
+        confined,
         Remedy("zone_reclaim_mode is not the cure", None, None, "it decides where to reclaim, not where a task may go"),
         *_holders(case),
     ]
@@ -253,14 +271,6 @@ def _reserved(case: Case) -> list[Remedy]:
         return [Remedy("update the kernel", "action:kernel-upgrade", None, why)]
     why = "the highatomic reserve is at most a hundredth of a zone, and the kernel gives it back when it reclaims"
     return [Remedy("no setting changes this reserve", None, None, why)]
-
-
-def _boosted(case: Case) -> list[Remedy]:
-    why = (
-        "the boost raises every mark for a while, min too, to make kswapd reclaim whole page blocks; 0 switches it off "
-        "(5.0 and later), which lets page blocks be mixed more"
-    )
-    return [Remedy("switch the boost off", BOOST, "0", why), *_holders(case)]
 
 
 def _exhausted(case: Case) -> list[Remedy]:
@@ -291,6 +301,8 @@ def _slow(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
         why = "reclaim does without this page and goes on; what matters is whether tasks stall or are killed as well"
         return [Remedy("nothing to set for this one", None, None, why)]
+    if case.boosted:
+        return []
     if _has_scale_factor(case):
         why = "it wakes kswapd earlier and lets it work longer, so that callers wait less (4.6 and later)"
         return [Remedy("give kswapd more room", "vm.watermark_scale_factor", None, why)]

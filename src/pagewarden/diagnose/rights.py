@@ -35,3 +35,10 @@ def bound_to(report: Report) -> str:
     if nodes is None:
         return "the request was bound to other nodes"
     return f"only node{'' if nodes.isdigit() else 's'} {nodes} may be used"
+
+
+def names_its_node(report: Report, replay: Replay) -> bool:
+    """The request itself asked for one node (__GFP_THISNODE), and nothing confined its task."""
+    if replay.flags is None or not replay.flags.thisnode or report.constraint in CONFINED:
+        return False
+    return report.nodemask is None or not report.nodemask[:1].isdigit()

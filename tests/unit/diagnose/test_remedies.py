@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.diagnose.reports import failure, modern, recent, trace, zone
+from tests.unit.diagnose.reports import blocks, failure, modern, recent, trace, zone
 
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
@@ -15,8 +15,8 @@ BIG = 300_000
 PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
 
 
-def normal(free: int, **more: Any) -> Any:
-    return modern("Normal", free, 1000, (0, 0, 0, 0), BIG, **more)
+def normal(free: int, minimum: int = 1000, **more: Any) -> Any:
+    return modern("Normal", free, minimum, (0, 0, 0, 0), BIG, **more)
 
 
 def keys(found: Diagnosis) -> list[str]:
@@ -170,6 +170,74 @@ def test_a_restriction_is_questioned_only_where_a_driver_made_it() -> None:
         found = diagnose(recent(*zones, names="GFP_KERNEL|GFP_DMA32", trace=trace(function)))
         assert found.judgement.cause is Cause.ZONE_RESTRICTED
         assert ("action:kernel-upgrade" in keys(found)) is questioned
+
+
+class TestBoost:
+    """Where a boost alone decided, switching it off comes first, beside what else helps; no mark does."""
+
+    BOOST = "vm.watermark_boost_factor"
+
+    def test_a_driver_of_32_bits_is_asked_all_the_same(self) -> None:
+        empty = {"active_file": 0, "inactive_file": 0}
+        row = (0, 0, 24_000, 24_000, 24_000)
+        low = modern("DMA32", 3179, 4679, row, 772_917, boost_kb=12_000, values_kb=empty)
+        high = modern("Normal", 90_000, 16_000, (0, 0, 0, 0, 0), 7_000_000)
+        asked: dict[str, Any] = {"names": "GFP_KERNEL|GFP_DMA32", "trace": trace("dma_direct_alloc [nvme]")}
+        found = diagnose(recent(low, high, counters_pages=PLENTY_LEFT, **asked))
+        assert found.judgement.cause is Cause.ZONE_RESTRICTED
+        assert found.judgement.boosted_pages
+        assert keys(found) == [self.BOOST, "action:reduce-load", "action:kernel-upgrade"]
+
+    def test_a_driver_still_asks_for_much_at_once(self) -> None:
+        large = blocks(300, 0, 0, 1400, letters="U")
+        low = modern("Normal", 11_500, 34_148, (0, 0, 0, 0), 4_000_000, boost_kb=80_000, free_blocks=large)
+        receiving = trace("igb_alloc_rx_buffers [igb]", "net_rx_action")
+        found = diagnose(recent(low, names="GFP_ATOMIC|__GFP_COMP", order=3, trace=receiving))
+        assert found.judgement.boosted_pages
+        assert keys(found) == [self.BOOST, "action:driver-ring"]
+
+    @pytest.mark.parametrize("names", ["GFP_NOWAIT", "GFP_KERNEL"])
+    def test_no_mark_is_named_beside_it(self, names: str) -> None:
+        found = diagnose(recent(normal(6000, 6656, boost_kb=18_432), names=names, counters_pages=PLENTY_LEFT))
+        assert found.judgement.boosted_pages
+        assert keys(found) == [self.BOOST]
+        assert "No value within 5 %" not in found.explanation
+
+    def test_reclaim_itself_needs_no_setting(self) -> None:
+        report = recent(
+            normal(6000, 6656, boost_kb=18_432),
+            names="GFP_NOWAIT|__GFP_NOMEMALLOC",
+            comm="kswapd0",
+            trace=trace("zs_malloc [zsmalloc]", "balance_pgdat", "kswapd"),
+        )
+        (only,) = diagnose(report).remedies
+        assert only.action == "nothing to set for this one"
+
+
+@pytest.mark.parametrize("names", ["GFP_NOWAIT|__GFP_NOMEMALLOC", "GFP_ATOMIC|__GFP_NOMEMALLOC"])
+def test_reclaim_goes_on_without_the_page(names: str) -> None:
+    found = diagnose(recent(normal(300), names=names, comm="kswapd0", trace=trace("mempool_alloc", "kswapd")))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert [remedy.action for remedy in found.remedies] == ["nothing to set for this one"]
+    assert "would have passed with" not in found.explanation
+
+
+class TestOneNode:
+    """__GFP_THISNODE: the request named its node, nobody confined the task."""
+
+    ZONES = normal(100), modern("Normal", 90_000, 1000, (0, 0, 0, 0), BIG, node=1)
+
+    def test_nothing_is_widened(self) -> None:
+        found = diagnose(recent(*self.ZONES, names="GFP_ATOMIC|__GFP_THISNODE", trace=trace("drv_rx [drv]")))
+        assert found.judgement.cause is Cause.NODE_RESTRICTED
+        assert keys(found) == ["action:reduce-load"]
+        assert "drv_rx [drv] asked for memory of that node and no other" in found.remedies[0].why
+        assert not any("cpuset" in remedy.action for remedy in found.remedies)
+
+    def test_a_task_that_is_confined(self) -> None:
+        found = diagnose(recent(*self.ZONES, names="GFP_KERNEL|__GFP_THISNODE", nodemask="0"))
+        assert found.judgement.cause is Cause.NODE_RESTRICTED
+        assert found.remedies[0].action == "widen the cpuset or memory policy"
 
 
 # Known changes of the kernel
