@@ -13,7 +13,7 @@ from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.callers import Work
 from pagewarden.diagnose.log_evidence import Failure
 from pagewarden.diagnose.min_free import min_free_of
-from pagewarden.diagnose.rights import has_discount
+from pagewarden.diagnose.rights import names_its_node
 from pagewarden.diagnose.types import Cause, Evidence
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.kernel.machine import Machine
@@ -34,9 +34,7 @@ def advise_companions(
     recommendations: list[Recommendation] = []
     if logs is not None:
         recommendations += _kernel_fixes(logs.of(Cause.FRAGMENTED))
-        boosted = [
-            failure for failure in logs.failures if by_boost(failure) and not has_discount(failure.example.replay)
-        ]
+        boosted = [failure for failure in logs.failures if by_boost(failure)]
         recommendations += _without_boost(snapshot, machine, boosted)
         recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED), boosted)
         recommendations += _bursts_beyond_any_reserve(machine, reserve_failures(observed), policy)
@@ -306,7 +304,32 @@ def _exhausted(failures: Sequence[Failure]) -> list[Recommendation]:
 
 
 def _confined(failures: Sequence[Failure]) -> list[Recommendation]:
-    """Tasks that may not use the nodes that have memory."""
+    """Requests that may not use the nodes that have memory: because the task may not, or by their own choice."""
+    own = [f for f in failures if names_its_node(f.example.report, f.example.replay)]
+    tasks = [f for f in failures if f not in own]
+    return [*_confined_tasks(tasks), *_one_node(own)]
+
+
+def _one_node(failures: Sequence[Failure]) -> list[Recommendation]:
+    if not failures:
+        return []
+    return [
+        recommend_action(
+            "reduce-load",
+            "requests for one node, which was short",
+            "use less of that node, or ask whether its caller needs memory of just that node",
+            Cause.NODE_RESTRICTED,
+            "The requests themselves named the node (__GFP_THISNODE), so the kernel did not look at others, which had "
+            "room. Nobody confined the task, and no setting opens another node; vm.zone_reclaim_mode would only "
+            "reclaim earlier.",
+            "The caller goes on with another node or with less when it is refused: then nothing was lost.",
+            failure_evidence(failures),
+            reference="docs/reading-explain.md",
+        )
+    ]
+
+
+def _confined_tasks(failures: Sequence[Failure]) -> list[Recommendation]:
     if not failures:
         return []
     return [
@@ -315,8 +338,8 @@ def _confined(failures: Sequence[Failure]) -> list[Recommendation]:
             "confined to nodes that were short",
             "let the task use more nodes (cpuset.mems, numactl), or ask less of those it may use",
             Cause.NODE_RESTRICTED,
-            "A cpuset, a memory policy or the request itself barred the nodes that had memory. Marks and reserves are "
-            "each zone's own: none of them opens another node, and vm.zone_reclaim_mode would only reclaim earlier.",
+            "A cpuset or a memory policy barred the nodes that had memory. Marks and reserves are each zone's own: "
+            "none of them opens another node, and vm.zone_reclaim_mode would only reclaim earlier.",
             "The confinement is meant to bound what the task may take: then it did its work.",
             failure_evidence(failures),
             reference="docs/reading-explain.md",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.log_evidence import NO_ANSWER, Failure, LogEvidence, Rejected
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
@@ -12,8 +13,18 @@ MOST_EVIDENCE = 6
 
 
 def by_boost(failure: Failure) -> bool:
-    """Whether the request would have been served but for the boost of the marks, which this caller has to keep to."""
-    return failure.example.judgement.boosted_pages > 0
+    """Whether the request would have been served but for the boost of the marks, which this caller has to keep to.
+
+    Not kills: reclaim had made no progress, and what the boost held back would only have put them off.
+    """
+    return failure.example.judgement.boosted_pages > 0 and failure.harm is not Harm.KILLED
+
+
+def wants_larger_marks(failure: Failure) -> bool:
+    """Whether marks answer a request below them: not where a boost alone decided, which would grow as well, nor to
+    reclaim itself, which goes on without the page.
+    """
+    return not by_boost(failure) and not within_reclaim(failure.example.report)
 
 
 def failure_findings(logs: LogEvidence | None) -> list[Finding]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pagewarden.advise.build import AGAINST_PERCENT, least, recommend_value
 from pagewarden.advise.burst import Need, needs_of
-from pagewarden.advise.failures import failure_evidence
+from pagewarden.advise.failures import failure_evidence, wants_larger_marks
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Level, Recommendation
@@ -86,7 +86,7 @@ def _need(machine: Machine, observed: Observed, policy: AdvicePolicy) -> Need | 
 def reserve_failures(observed: Observed) -> tuple[Failure, ...]:
     """Failures of callers that may go below the min mark: those for whom a larger one is room."""
     found = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED) if observed.logs is not None else ()
-    return tuple(failure for failure in found if has_discount(failure.example.replay))
+    return tuple(f for f in found if has_discount(f.example.replay) and wants_larger_marks(f))
 
 
 def may_raise(machine: Machine) -> bool:

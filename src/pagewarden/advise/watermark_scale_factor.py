@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from pagewarden.advise.build import AGAINST_PERCENT, recommend_value
-from pagewarden.advise.failures import by_boost, failure_evidence
-from pagewarden.advise.min_free_kbytes import may_raise
+from pagewarden.advise.failures import failure_evidence, wants_larger_marks
+from pagewarden.advise.min_free_kbytes import may_raise, reserve_failures
 from pagewarden.advise.observed import NOTHING, Observed
 from pagewarden.advise.policy import AdvicePolicy, Workload
 from pagewarden.advise.stalls import LEAST_SECONDS, Bursts, Stalls, bursts_of, gap_pages, stalls_of, why_no_mark
 from pagewarden.advise.types import Level, Recommendation
-from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.interval import Interval
 from pagewarden.diagnose.log_evidence import Failure
@@ -76,13 +75,11 @@ def _slow(observed: Observed) -> tuple[Failure, ...]:
     waiting = [
         failure
         for failure in observed.logs.of(Cause.RECLAIM_TOO_SLOW)
-        if failure.harm is not Harm.KILLED
-        and not failure.example.judgement.unwritten  # they waited for the storage
-        and not within_reclaim(failure.example.report)
+        if failure.harm is not Harm.KILLED and not failure.example.judgement.unwritten  # they waited for the storage
     ]
     refused = observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
     found = (*waiting, *(failure for failure in refused if not has_discount(failure.example.replay)))
-    return tuple(failure for failure in found if not by_boost(failure))  # a boost grows with the high mark
+    return tuple(failure for failure in found if wants_larger_marks(failure))
 
 
 def _interval_notes(interval: Interval | None) -> list[Finding]:
@@ -121,9 +118,7 @@ def _from_counters(
     if why_not:
         text += f" No mark answers that: {why_not}."
         return [], [Finding(FindingCause.DIRECT_RECLAIM_STALLS, Severity.WARNING, text, evidence)]
-    if observed.logs is not None and any(
-        has_discount(failure.example.replay) for failure in observed.logs.of(Cause.ATOMIC_RESERVE_EXHAUSTED)
-    ):
+    if reserve_failures(observed):
         text += (
             " Callers that cannot wait were refused as well: what answers that widens this gap too; look again then."
         )
