@@ -125,7 +125,7 @@ def _memory(table: Mapping[str, Any], box: Box) -> Iterator[str]:
     lists = []
     for zone in box.zones:
         given = table.get("zones", {}).get(zone.name, table.get("zones", {}).get(f"{zone.node}/{zone.name}", {}))
-        refuse_unknown(given, frozenset({"free", "blocks", "cma", "letter"}), "[[reports]] zones")
+        refuse_unknown(given, frozenset({"free", "blocks", "cma", "letter", "lists"}), "[[reports]] zones")
         label = f"Node {zone.node} {zone.name}" if box.numa else zone.name
         free = _free(given, zone, size)
         yield _zone_line(table, box, zone, label, free, given)
@@ -156,7 +156,8 @@ def _zone_line(table: Mapping[str, Any], box: Box, zone: Zone, label: str, free:
     words += [f"min:{minimum * kb}kB low:{low * kb}kB high:{high * kb}kB"]
     words += ["reserved_highatomic:0KB"] if box.at_least(5, 5) else []
     words += ["free_highatomic:0KB"] if box.at_least(6, 15) else []
-    words += ["active_anon:0kB inactive_anon:4kB active_file:16kB inactive_file:8kB unevictable:0kB"]
+    anon = pages(given.get("lists", 1), kb * 1024)
+    words += [f"active_anon:0kB inactive_anon:{anon * kb}kB active_file:16kB inactive_file:8kB unevictable:0kB"]
     words += [f"present:{zone.present_pages * kb}kB"]
     if zone.managed_pages is not None:
         words += [f"managed:{zone.managed_pages * kb}kB mlocked:0kB"]

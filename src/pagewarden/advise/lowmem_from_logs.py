@@ -15,13 +15,14 @@ from pagewarden.advise.policy import AdvicePolicy
 from pagewarden.advise.types import Level, Recommendation
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.log_evidence import Failure, LogEvidence
+from pagewarden.diagnose.low_zones import Reserve, reserve_of
 from pagewarden.diagnose.replay import ZoneReplay
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.fit import place
 from pagewarden.kernel.machine import RATIO, Machine
 from pagewarden.kernel.watermarks import zone_size
 from pagewarden.procfs.types import Snapshot
-from pagewarden.units import human_bytes, kb_to_pages
+from pagewarden.units import human_bytes
 
 STEP_PERCENT = 20
 """The reserve changes by at least this share: managed pages drift by a few per cent, so a smaller change could not be
@@ -32,6 +33,8 @@ MOST_PERCENT = 5
 
 OWN_PERCENT = 50
 """A low zone of which the kernel's own objects fill this share was emptied by the kernel itself: no reserve helps."""
+
+_PAGE = "docs/settings/lowmem_reserve_ratio.md"
 
 _KERNELS_OWN = ("slab_reclaimable", "slab_unreclaimable", "kernel_stack", "pagetables")
 
@@ -62,16 +65,18 @@ def advise_ratio_from_logs(
         return []
     policy = policy or AdvicePolicy()
     restricted = observed.logs.of(Cause.ZONE_RESTRICTED)
-    if restricted:
-        by_kernel = [failure for failure in restricted if _filled_by_the_kernel(failure.example)]
-        if by_kernel:
-            return [_sixty_four_bit(by_kernel)]
-        proposals = [
-            p for f in restricted for d in f.replayed if (p := _larger_reserve(machine, f, d, policy)) is not None
-        ]
-        if proposals:
-            return [_recommend(snapshot, machine, layout, min(proposals, key=lambda p: p.ratio), restricted)]
-    return []
+    by_kernel = [failure for failure in restricted if _filled_by_the_kernel(failure.example)]
+    if by_kernel:
+        return [_sixty_four_bit(by_kernel)]
+    reserves = [(f, r) for f in restricted for d in f.replayed if (r := reserve_of(d.report, d.replay)) is not None]
+    unheld = [(f, r) for f, r in reserves if r.mended]
+    if unheld:
+        return [_mended_kernel(machine, unheld)]
+    proposals = [p for f, r in reserves if r.larger_helps and (p := _larger_reserve(machine, f, r, policy)) is not None]
+    if proposals:
+        return [_recommend(snapshot, machine, layout, min(proposals, key=lambda p: p.ratio), restricted)]
+    own = [(f, r) for f, r in reserves if not r.larger_helps]
+    return [_own_kind(own)] if own else []
 
 
 def short_device_zones(logs: LogEvidence | None) -> frozenset[str]:
@@ -81,20 +86,15 @@ def short_device_zones(logs: LogEvidence | None) -> frozenset[str]:
     return frozenset(mask.zone for mask in flags if mask is not None and mask.zone in DEVICE_ZONES)
 
 
-def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, policy: AdvicePolicy) -> _Proposal | None:
+def _larger_reserve(machine: Machine, failure: Failure, reserve: Reserve, policy: AdvicePolicy) -> _Proposal | None:
     """The largest ratio that would have kept for the request what it was short of, times the margin."""
-    short = [zone for zone in diagnosis.replay.zones if zone.usable and zone.check and zone.check.short_pages]
-    if not short:
-        return None
-    zone = max(short, key=lambda each: each.dump.managed_kb or each.dump.present_kb or 0)
-    check = zone.check
-    assert check is not None
+    zone = reserve.zone
     above = _above(machine, zone)
     mine = next((z for z in machine.zones if (z.node, z.name) == (zone.dump.node or 0, zone.dump.zone)), None)
     if above is None or mine is None:
         return None
     now = max(mine.protection_pages or (0,))
-    wanted = now + max(int(policy.burst_margin * check.short_pages) + 1, now * STEP_PERCENT // 100)
+    wanted = now + max(int(policy.burst_margin * reserve.short_pages) + 1, now * STEP_PERCENT // 100)
     size = machine.rules.watermarks.size
     total = sum(zone_size(each, size) for each in machine.zones)
     ratio = max(1, above // wanted)
@@ -103,22 +103,7 @@ def _larger_reserve(machine: Machine, failure: Failure, diagnosis: Diagnosis, po
         return None
     if _entry(machine, zone.dump.zone) in (None, ratio):
         return None
-    return _Proposal(zone.dump.zone, ratio, above, now, wanted, _took_themselves(machine, zone, diagnosis), failure)
-
-
-def _took_themselves(machine: Machine, zone: ZoneReplay, diagnosis: Diagnosis) -> int:
-    """Pages at least that requests that can use no higher zone had taken by the time of the report, those that still
-    hold them together: others are refused from the min mark and the reserve down.
-
-    The reserve that all others have to keep to is the one against requests for Movable: 6.10 to 6.13 have none there
-    while that zone is empty. Nobody asks for Device.
-    """
-    dump, layout, rows = zone.dump, machine.fit.layout or (), zone.dump.lowmem_reserve_pages or ()
-    column = layout.index("Movable") if "Movable" in layout else len(layout) - 1
-    reserve = rows[column] if 0 <= column < len(rows) else 0
-    if not reserve or dump.min_kb is None or dump.free_kb is None:
-        return 0
-    return max(0, reserve + kb_to_pages(dump.min_kb - dump.free_kb, diagnosis.replay.page_size))
+    return _Proposal(zone.dump.zone, ratio, above, now, wanted, reserve.own_pages, failure)
 
 
 def _entry(machine: Machine, zone: str) -> int | None:
@@ -165,9 +150,48 @@ def _sixty_four_bit(failures: Sequence[Failure]) -> Recommendation:
         reason,
         "One cache is to blame (see slabtop): then what fills it can be limited.",
         failure_evidence(failures),
-        reference="docs/settings/lowmem_reserve_ratio.md",
+        reference=_PAGE,
         confidence=Level.HIGH,
     )
+
+
+def _mended_kernel(machine: Machine, unheld: Sequence[tuple[Failure, Reserve]]) -> Recommendation:
+    failures, zone = _unique(unheld), unheld[0][1].zone.dump.zone
+    return recommend_action(
+        "kernel-upgrade",
+        f"Linux {machine.version or 'of these reports'}, which keeps nothing of {zone} from movable requests",
+        f"a kernel with the revert ({unheld[0][1].mended} or later)",
+        Cause.ZONE_RESTRICTED,
+        f"Requests that can use only {zone} or below were refused while higher zones had room. Kernels 6.10 to 6.13 "
+        "keep no reserve from requests for Movable where that zone is empty, and memory of programs and page cache are "
+        "such requests: they may fill the zone, whatever vm.lowmem_reserve_ratio says.",
+        "What filled the zone cannot live in a higher one: then no kernel helps.",
+        failure_evidence(failures),
+        reference=_PAGE,
+    )
+
+
+def _own_kind(own: Sequence[tuple[Failure, Reserve]]) -> Recommendation:
+    failures, most = _unique(own), max((reserve for _, reserve in own), key=lambda reserve: reserve.own_pages)
+    zone, page_size = most.zone.dump.zone, failures[0].example.replay.page_size
+    nobody = ", and the reports show next to no page cache or memory of programs in it"
+    return recommend_action(
+        "reduce-load",
+        f"{zone} filled by those who can use no higher zone",
+        f"find which driver holds {zone}, and whether its device needs memory there",
+        Cause.ZONE_RESTRICTED,
+        f"Requests that can use only {zone} or below were refused while higher zones had room. At least "
+        f"{human_bytes(most.own_pages * page_size)} of it such requests had taken themselves, as others are refused "
+        f"there before it is empty{'' if most.others_pages is None else nobody}: a smaller vm.lowmem_reserve_ratio "
+        "does not keep these out.",
+        "The zone held much that reports do not list (huge pages, kernel memory): a smaller ratio moves that higher.",
+        failure_evidence(failures),
+        reference=_PAGE,
+    )
+
+
+def _unique(found: Sequence[tuple[Failure, Reserve]]) -> list[Failure]:
+    return list({failure.source: failure for failure, _ in found}.values())
 
 
 def _recommend(
