@@ -174,15 +174,18 @@ def _mended_kernel(machine: Machine, unheld: Sequence[tuple[Failure, Reserve]]) 
 def _own_kind(own: Sequence[tuple[Failure, Reserve]]) -> Recommendation:
     failures, most = _unique(own), max((reserve for _, reserve in own), key=lambda reserve: reserve.own_pages)
     zone, page_size = most.zone.dump.zone, failures[0].example.replay.page_size
-    nobody = ", and the reports show next to no page cache or memory of programs in it"
+    nobody = f", and the reports show {most.nobody_else} in it" if most.nobody_else else ""
+    what = f"find which driver holds {zone}, and whether its device needs memory there"
+    if zone not in DEVICE_ZONES:
+        what = f"find what of the kernel fills {zone} (slabtop, /proc/meminfo), or run a 64-bit kernel"
     return recommend_action(
         "reduce-load",
         f"{zone} filled by those who can use no higher zone",
-        f"find which driver holds {zone}, and whether its device needs memory there",
+        what,
         Cause.ZONE_RESTRICTED,
         f"Requests that can use only {zone} or below were refused while higher zones had room. At least "
         f"{human_bytes(most.own_pages * page_size)} of it such requests had taken themselves, as others are refused "
-        f"there before it is empty{'' if most.others_pages is None else nobody}: a smaller vm.lowmem_reserve_ratio "
+        f"there before it is empty{nobody}: a smaller vm.lowmem_reserve_ratio "
         "does not keep these out.",
         "The zone held much that reports do not list (huge pages, kernel memory): a smaller ratio moves that higher.",
         failure_evidence(failures),

@@ -34,6 +34,14 @@ class Reserve:
     mended: str
 
     @property
+    def nobody_else(self) -> str:
+        """That none lie there who could lie higher, in words; empty where that is not known."""
+        if self.others_pages is None:
+            return ""
+        cache = "" if self.zone.dump.zone == "Normal" else "page cache or "
+        return f"next to no {cache}memory of programs"
+
+    @property
     def larger_helps(self) -> bool:
         """A larger reserve would have kept pages for the request: somebody was there whom it keeps out."""
         if self.mended:

@@ -210,7 +210,7 @@ def _zone_restricted(case: Case) -> list[Remedy]:
         why = (
             f"at least {reserve.own_pages} pages were taken by requests that can use no higher zone, for whom the "
             "reserve is meant: a larger one does not keep these out"
-            + ("" if reserve.others_pages is None else ", and next to no page cache or memory of programs lies there")
+            + (f", and {reserve.nobody_else} lies there" if reserve.nobody_else else "")
         )
         found = [Remedy(f"find what fills zone {zone}", "action:reduce-load", None, why), *_holders(case)]
     else:

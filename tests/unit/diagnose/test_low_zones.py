@@ -104,3 +104,13 @@ def test_the_answer_is_the_same_where_the_zones_above_are_not_printed() -> None:
     named, why = first(report)
     assert named == "action:reduce-load"
     assert f"at least {27_343 + 1679 - 100} pages" in why
+
+
+def test_page_cache_below_highmem_may_be_that_of_disks() -> None:
+    """Blocks of a disk are cached in low memory only: such pages are no others'."""
+    cache = {"active_anon": 0, "inactive_anon": 0, "active_file": 40_000, "inactive_file": 0}
+    low = modern("Normal", 100, 1600, (0, 0, 60_000, 60_000), 220_000, values_kb=cache)
+    high = modern("HighMem", 900_000, 128, (0, 0, 0, 0), 2_000_000)
+    named, why = first(recent(low, high, names="GFP_ATOMIC", arch="i386"))
+    assert named == "action:reduce-load"
+    assert "next to no memory of programs lies there" in why
