@@ -75,7 +75,7 @@ def advise_ratio_from_logs(
     proposals = [p for f, r in reserves if r.larger_helps and (p := _larger_reserve(machine, f, r, policy)) is not None]
     if proposals:
         return [_recommend(snapshot, machine, layout, min(proposals, key=lambda p: p.ratio), restricted)]
-    own = [(f, r) for f, r in reserves if not r.larger_helps]
+    own = [(f, r) for f, r in reserves if not r.larger_helps and r.own_pages]
     return [_own_kind(own)] if own else []
 
 

@@ -232,7 +232,7 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     if without_block:
         return _no_block(replay, without_block)
     judgement = _by_mark(report, replay, weighty)
-    if replay.order and all(_lacks_block(zone, replay.order) for zone in weighty):
+    if replay.order and all(zone.lacks_block(replay.order) for zone in weighty):
         text = f"Nor was a block of {1 << replay.order} pages free that it may take."
         judgement = replace(judgement, because=(*judgement.because, text))
     if report.kind is ReportKind.OOM or within_reclaim(report):
@@ -304,12 +304,6 @@ def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
     size = human_bytes((1 << replay.order) * replay.page_size)
     text = f"{_names(zones)} had enough free pages, but not {size} in one piece that this caller may take."
     return Judgement(Cause.FRAGMENTED, False, (text,))
-
-
-def _lacks_block(zone: ZoneReplay, order: int) -> bool:
-    if zone.check is None or not any(block.count for block in zone.dump.free_blocks or ()):
-        return False  # not known
-    return zone.check.usable_order is None or zone.check.usable_order < order
 
 
 def _blocks_for_others(zone: ZoneReplay, order: int) -> bool:

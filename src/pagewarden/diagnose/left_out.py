@@ -33,19 +33,21 @@ def free_left_out(report: Report, replay: Replay) -> int:
     return max(0, counted - sum(kb_to_pages(dump.free_kb or 0, replay.page_size) for dump in report.zones))
 
 
-def size_left_out(report: Report, replay: Replay) -> int | None:
-    """Pages of the zones below HighMem that are not printed; None where the closing lines do not tell.
+def size_left_out(report: Report, replay: Replay, *, highmem: bool = False) -> int | None:
+    """Pages of the zones that are not printed; None where the closing lines do not tell.
 
     Kernel: lib/show_mem.c:show_mem(): present pages of every zone since 3.12; before, holes were counted as well.
+
+    :param highmem: HighMem among them; otherwise only those below it count.
     """
     total = report.totals.ram_pages
     if total is None or replay.version is None or not replay.version.at_least(3, 12):
         return None
-    printed = [dump.present_kb for dump in report.zones if dump.zone != "HighMem"]
+    printed = [dump.present_kb for dump in report.zones if highmem or dump.zone != "HighMem"]
     if None in printed:
         return None
-    low = total - (report.totals.highmem_pages or 0)
-    return max(0, low - sum(kb_to_pages(size or 0, replay.page_size) for size in printed))
+    wanted = total - (0 if highmem else report.totals.highmem_pages or 0)
+    return max(0, wanted - sum(kb_to_pages(size or 0, replay.page_size) for size in printed))
 
 
 def _only_highmem_missing(report: Report, replay: Replay) -> bool:

@@ -22,8 +22,8 @@ class Reserve:
         and what is kept down. 0 where nothing tells.
     :ivar others_pages: pages of programs and page cache in the zone: they could lie higher. None where not printed.
     :ivar short_pages: what the request was short of.
-    :ivar mended: where this kernel keeps nothing from movable requests (most of what programs use, and their page
-        cache), the releases that do again; empty for all other kernels.
+    :ivar unheld: nothing is kept from movable requests (most of what programs use, and their page cache).
+    :ivar mended: the releases that keep something from these again; empty where that is not known.
     """
 
     zone: ZoneReplay
@@ -31,6 +31,7 @@ class Reserve:
     own_pages: int
     others_pages: int | None
     short_pages: int
+    unheld: bool
     mended: str
 
     @property
@@ -44,7 +45,7 @@ class Reserve:
     @property
     def larger_helps(self) -> bool:
         """A larger reserve would have kept pages for the request: somebody was there whom it keeps out."""
-        if self.mended:
+        if self.unheld:
             return False
         # A reserve smaller than the shortage: others may have had the rest.
         return not self.own_pages or self.kept_pages <= self.short_pages or (self.others_pages or 0) > self.short_pages
@@ -67,6 +68,7 @@ def reserve_of(report: Report, replay: Replay) -> Reserve | None:
         own_pages=max(0, gone) if least else 0,
         others_pages=_others_pages(zone.dump, replay),
         short_pages=zone.check.short_pages,
+        unheld=unheld,
         mended=_mended_in(replay) if unheld else "",
     )
 

@@ -10,8 +10,10 @@ Kernel: mm/show_mem.c:show_free_areas(), show_mem_node_skip()
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pagewarden.diagnose.left_out import size_left_out
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
 from pagewarden.klog.types import Report
+from pagewarden.units import pages_to_kb
 
 _LISTS = ("active_file", "inactive_file")
 _WAITING = ("dirty", "unstable")
@@ -130,13 +132,9 @@ def _counters_kb(report: Report) -> dict[str, int]:
 
 def _unprinted_kb(report: Report, replay: Replay) -> int:
     """Memory of the machine that lies in no zone of the report; 0 where the report does not tell."""
-    ram, reserved = report.totals.ram_pages, report.totals.reserved_pages
-    sizes = [size for zone in replay.zones if (size := size_kb(zone)) is not None]
-    if ram is None or reserved is None or not sizes:
-        return 0
-    total = max(0, ram - reserved) * (report.page_size or 4096) // 1024
-    missing = total - sum(sizes)
-    return missing if missing * 100 > total * UNPRINTED_PERCENT else 0
+    missing = size_left_out(report, replay, highmem=True) or 0
+    few = missing * 100 <= (report.totals.ram_pages or 0) * UNPRINTED_PERCENT
+    return 0 if few else pages_to_kb(missing, replay.page_size)
 
 
 def _unprinted_room_kb(replay: Replay, unprinted_kb: int, machine: Mapping[str, int]) -> int:

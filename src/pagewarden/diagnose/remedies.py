@@ -84,49 +84,45 @@ _WITHOUT_BOOST = Remedy(
 
 
 def _atomic(case: Case) -> list[Remedy]:
-    found = []
     if within_reclaim(case.report):
         return _slow(case)
-    if not has_discount(case.replay):
-        return [] if case.boosted else [*_slow(case), *_dearer(case)]
+    blocks = [_compaction(case)] if _lacks_block(case) else []
     if case.boosted:
-        pass
-    elif case.passed is not None:
-        found.append(
-            Remedy(
-                f"raise {MIN_FREE}",
-                MIN_FREE,
-                str(case.passed.value_kb),
-                f"the smallest value with which this one request would have passed, in {case.passed.zone}; leave a "
-                "margin: bursts "
-                "are not all alike",
-            )
-        )
-    elif case.setting is not None:
-        found.append(
-            Remedy(
-                f"raising {MIN_FREE} does not reach",
-                None,
-                None,
-                "no value within 5 % of low memory would have let this request pass: the burst was larger than any "
-                "reserve",
-            )
-        )
+        marks = []
+    elif has_discount(case.replay):
+        marks = [_deeper_reserve(case)]
     else:
-        found.append(
-            Remedy(f"raise {MIN_FREE}", MIN_FREE, None, "it deepens the reserve for callers that cannot wait; in steps")
+        marks = [*_slow(case), *_dearer(case)]
+    return [*blocks, *marks, *_smaller_bursts(case)]
+
+
+def _lacks_block(case: Case) -> bool:
+    order = case.report.order or 0
+    short = [zone for zone in case.replay.zones if zone.usable and zone.check is not None]
+    return order > 0 and bool(short) and all(zone.lacks_block(order) for zone in short)
+
+
+def _deeper_reserve(case: Case) -> Remedy:
+    if case.passed is not None:
+        why = (
+            f"the smallest value with which this one request would have passed, in {case.passed.zone}; leave a margin: "
         )
-    if case.caller.work is Work.NETWORK_RECEIVE:
-        driver = f" ({case.caller.driver})" if case.caller.driver else ""
-        found.append(
-            Remedy(
-                "make the driver's bursts smaller",
-                "action:driver-ring",
-                None,
-                f"a smaller receive ring or a lower MTU makes the network driver{driver} ask for less at once",
-            )
+        return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.passed.value_kb), f"{why}bursts are not all alike")
+    if case.setting is None:
+        return Remedy(
+            f"raise {MIN_FREE}", MIN_FREE, None, "it deepens the reserve for callers that cannot wait; in steps"
         )
-    return found
+    why = "no value within 5 % of low memory would have let this request pass: "
+    why += "it lacked a block as well" if _lacks_block(case) else "the burst was larger than any reserve"
+    return Remedy(f"raising {MIN_FREE} does not reach", None, None, why)
+
+
+def _smaller_bursts(case: Case) -> list[Remedy]:
+    if case.caller.work is not Work.NETWORK_RECEIVE or not has_discount(case.replay):
+        return []
+    driver = f" ({case.caller.driver})" if case.caller.driver else ""
+    why = f"a smaller receive ring or a lower MTU makes the network driver{driver} ask for less at once"
+    return [Remedy("make the driver's bursts smaller", "action:driver-ring", None, why)]
 
 
 def _dearer(case: Case) -> list[Remedy]:
@@ -207,15 +203,22 @@ def _zone_restricted(case: Case) -> list[Remedy]:
     if reserve is not None and reserve.mended:
         found = [_reserve_mended(reserve, zone), *_holders(case)]
     elif reserve is not None and not reserve.larger_helps:
-        why = (
-            f"at least {reserve.own_pages} pages were taken by requests that can use no higher zone, for whom the "
-            "reserve is meant: a larger one does not keep these out"
-            + (f", and {reserve.nobody_else} lies there" if reserve.nobody_else else "")
-        )
-        found = [Remedy(f"find what fills zone {zone}", "action:reduce-load", None, why), *_holders(case)]
+        found = [Remedy(f"find what fills zone {zone}", "action:reduce-load", None, _no_reserve(reserve))]
+        found += _holders(case)
     else:
-        found = [_larger_reserve(reserve, zone)]
+        found = [_larger_reserve(reserve, zone), *_holders(case)]
     return [*found, *_questioned(case)]
+
+
+def _no_reserve(reserve: Reserve) -> str:
+    """Why a larger reserve is no answer."""
+    if not reserve.own_pages:
+        return "this kernel keeps nothing of it from movable requests, most of what programs use, whatever the ratio"
+    nobody = f", and {reserve.nobody_else} lies there" if reserve.nobody_else else ""
+    return (
+        f"at least {reserve.own_pages} pages were taken by requests that can use no higher zone, for whom the reserve "
+        f"is meant: a larger one does not keep these out{nobody}"
+    )
 
 
 def _larger_reserve(reserve: Reserve | None, zone: str | None) -> Remedy:

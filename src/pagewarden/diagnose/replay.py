@@ -41,6 +41,12 @@ class ZoneReplay:
         """The zone's name for people."""
         return zone_name(self.dump)
 
+    def lacks_block(self, order: int) -> bool:
+        """No block of ORDER or above was free that the caller may take; False where that is not known."""
+        if self.check is None or not any(block.count for block in self.dump.free_blocks or ()):
+            return False
+        return self.check.usable_order is None or self.check.usable_order < order
+
 
 @dataclass(frozen=True, slots=True)
 class Replay:

@@ -272,6 +272,7 @@ def test_no_boost_explains_a_missing_block(listed: Any, decided: int) -> None:
     found = diagnose(recent(low, order=3, names="GFP_NOWAIT"))
     assert found.judgement.boosted_pages == decided
     assert ("Nor was a block of 8 pages free" in found.explanation) is (decided == 0)
+    assert any(remedy.key == "action:compact-memory" for remedy in found.remedies) is (decided == 0)
 
 
 @pytest.mark.parametrize(
@@ -383,6 +384,14 @@ def test_page_cache_in_the_very_zone_is_not_crowding(kind: ReportKind, cached_kb
     assert found.judgement.cause is (Cause.RECLAIM_TOO_SLOW if much and not kill else Cause.ZONE_RESTRICTED)
     assert "HighMem had room" in found.explanation
     assert ("could not be freed" in found.explanation) is (much and kill)
+
+
+def test_a_reserve_that_movable_requests_do_not_meet_keeps_nobody_out() -> None:
+    low = modern("Normal", 100, 1000, (0, 0, 8980, 0), BIG)
+    high = modern("HighMem", 900_000, 100, (0, 0, 0, 0), 1_000_000)
+    found = diagnose(recent(low, high, names="GFP_KERNEL", release="5.7.0-rc3", arch="i386"))
+    assert found.judgement.cause is Cause.ZONE_RESTRICTED
+    assert found.remedies[0].action == "find what fills zone Normal"
 
 
 # What the report does not show
