@@ -256,7 +256,7 @@ def _allowed_nodes(report: Report, flags: GfpFlags) -> frozenset[int] | None:
     if report.mems_allowed is None or not (flags.hardwall and flags.can_direct_reclaim) or in_interrupt(report):
         return bound
     cpuset = _node_list(report.mems_allowed)
-    return cpuset if bound is None else bound if cpuset is None else bound & cpuset
+    return cpuset if bound is None else bound if cpuset is None else (bound & cpuset) or bound
 
 
 def _node_list(text: str) -> frozenset[int] | None:
