@@ -106,10 +106,9 @@ def _stays() -> Iterator[str]:
     """What is not the service's files, and how it goes."""
     paths = Paths(ROOT)
     try:
-        in_force = bool(record_below(str(ROOT)).owned)
+        in_force = bool(record_below(str(ROOT)).owned) or paths.snippet.exists()
     except PagewardenError:
-        in_force = paths.record.exists()
-    in_force = in_force or paths.snippet.exists()
+        in_force = True  # a record that cannot be read: it may be so, and the record must not go
     if in_force:
         yield f"settings that were changed stay in force ({SNIPPET}); 'pagewarden revert' takes them back"
     state = ROOT / "var/lib/pagewarden"

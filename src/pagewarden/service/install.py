@@ -91,10 +91,10 @@ def uninstall(root: Path, *, dry_run: bool = False) -> Report:
             if found is None or not is_ours(found):
                 continue
             if not is_untouched(found):
-                away = (
-                    f"systemctl disable --now {target.name}; rm {target}" if suffix in UNIT_SUFFIXES else f"rm {target}"
-                )
-                report.left.append(f"{target}: was edited; left alone, running or not. To take it away: {away}")
+                unit = suffix in UNIT_SUFFIXES
+                kept = "left alone, running or not" if unit else "left as it is"
+                stop = f"systemctl disable --now {target.name}; " if unit else ""
+                report.left.append(f"{target}: was edited; {kept}. To take it away: {stop}rm {target}")
                 continue
             if not dry_run:
                 try:
