@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +48,11 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 def documentation_folder() -> str:
     """Where an installed pagewarden has its pages (docs/...); empty in a checkout, and where there are none."""
-    folder = Path(sys.prefix, "share/doc/pagewarden")
-    checkout = Path(__file__).parents[3]
-    return str(folder) if (folder / "docs").is_dir() and not (checkout / "docs").is_dir() else ""
+    if (Path(__file__).parents[3] / "docs").is_dir():
+        return ""
+    # Of a package; and where pip puts data, which Debian has in /usr/local.
+    places = (Path(folder, "share/doc/pagewarden") for folder in (sys.prefix, sysconfig.get_path("data")))
+    return next((str(place) for place in places if (place / "docs").is_dir()), "")
 
 
 def read_machine(root: str) -> tuple[Snapshot, Machine]:

@@ -20,6 +20,8 @@ TARGETS: Mapping[str, str] = {
 }
 """Below our own folder of units -> below the root. systemd reads all of these beside those of packages."""
 
+UNIT_SUFFIXES = (".service", ".path", ".timer")
+
 MARK = "# Written by 'pagewarden install-service'"
 
 
@@ -33,7 +35,7 @@ class ServiceFile:
     @property
     def is_unit(self) -> bool:
         """systemd can enable, stop and start it by its name."""
-        return self.target.suffix in (".service", ".path", ".timer")
+        return self.target.suffix in UNIT_SUFFIXES
 
 
 def service_file(name: str, text: str, program: str, version: str) -> ServiceFile | None:

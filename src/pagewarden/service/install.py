@@ -2,33 +2,29 @@
 
 import os
 import shutil
-import stat
 import subprocess
-import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pagewarden.errors import PagewardenError, ReadError
-from pagewarden.service.files import TARGETS, ServiceFile, is_ours, is_untouched, service_file
+from pagewarden.errors import ReadError
+from pagewarden.service.environment import InstallError
+from pagewarden.service.files import TARGETS, UNIT_SUFFIXES, ServiceFile, is_ours, is_untouched, service_file
 
-HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
-"""Folders that the units cannot see (ProtectHome=, PrivateTmp=)."""
-CONFIGURATION = "etc/pagewarden/pagewarden.toml"
 COMMAND_SECONDS = 60
-
-
-class InstallError(PagewardenError):
-    """The service cannot be installed or taken away: which file or program, and why."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What was done. :ivar left: files that stay, and why."""
+    """What was done.
+
+    :ivar units: the names of those among the removed that systemd may run. :ivar left: files that stay, and why.
+    """
 
     written: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -44,30 +40,6 @@ def unit_folder() -> Path:
         if any(folder.glob("*.service")):
             return folder
     raise ReadError(str(installed), "no units there; this installation of pagewarden is not complete", missing=True)
-
-
-def program() -> Path:
-    """The installed command of this installation.
-
-    :raises InstallError: where there is none, as when it runs from a source folder alone.
-    """
-    beside = Path(sys.executable).parent / "pagewarden"
-    if not beside.is_file():
-        raise InstallError(f"{beside}: not there; install pagewarden with pip or pipx first")
-    return beside
-
-
-def objections(path: Path) -> Iterator[str]:
-    """Why the units must not run this program: they could not see it, or somebody else than root could change it."""
-    for name in dict.fromkeys((path, path.resolve(), Path(sys.executable).resolve())):
-        if any(name.is_relative_to(folder) for folder in HIDDEN):
-            yield f"{name} is in a folder that the service may not see"
-        for part in (name, *name.parents):
-            found = part.stat()
-            writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
-            if found.st_uid != 0 or writable:
-                yield f"{part} can be changed by others than root, and parts of the service run as root"
-                break
 
 
 def files_to_install(folder: Path, path: Path, version: str) -> tuple[ServiceFile, ...]:
@@ -104,27 +76,34 @@ def install(root: Path, files: Sequence[ServiceFile]) -> Report:
     return report
 
 
-def uninstall(root: Path) -> Report:
+def uninstall(root: Path, *, dry_run: bool = False) -> Report:
     """Remove every file that we wrote and nobody edited.
 
-    :raises InstallError: what could not be removed.
+    :param dry_run: remove nothing; the report is the same.
+    :raises InstallError: what could not be read or removed.
     """
     report = Report()
     for pattern, folder in TARGETS.items():
-        for target in sorted((root / folder).glob(f"*pagewarden{Path(pattern).suffix}")) + sorted(
-            (root / folder).glob(f"pagewarden-*{Path(pattern).suffix}")
-        ):
+        suffix = Path(pattern).suffix
+        names = {path for stem in ("*pagewarden", "pagewarden-*") for path in (root / folder).glob(stem + suffix)}
+        for target in sorted(names):
             found = _text(target)
             if found is None or not is_ours(found):
                 continue
             if not is_untouched(found):
-                report.left.append(f"{target}: was edited; left as it is")
+                unit = suffix in UNIT_SUFFIXES
+                kept = "left alone, running or not" if unit else "left as it is"
+                stop = f"systemctl disable --now {target.name}; " if unit else ""
+                report.left.append(f"{target}: was edited; {kept}. To take it away: {stop}rm {target}")
                 continue
-            try:
-                target.unlink()
-            except OSError as error:
-                raise InstallError(f"{target}: {error.strerror}") from None
+            if not dry_run:
+                try:
+                    target.unlink()
+                except OSError as error:
+                    raise InstallError(f"{target}: {error.strerror}") from None
             report.removed.append(str(target))
+            if suffix in UNIT_SUFFIXES:
+                report.units.append(target.name)
     return report
 
 
