@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pagewarden.apply.record_text import record_text
+from pagewarden.apply.snippet import digest, render_snippet
+from pagewarden.apply.types import Intent, Owned, Pending, Record
 from pagewarden.cli.main import COMMANDS
+from pagewarden.kernel.simulate import Write
 
 PROJECT = Path(__file__).parents[3]
 PACKAGING = PROJECT / "packaging"
@@ -32,11 +36,11 @@ def record(*owned: dict[str, object], snippet: str = SNIPPET) -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def maintained(root: Path, action: str) -> list[str]:
+def maintained(root: Path, action: str, path: str = os.environ["PATH"]) -> list[str]:
     """Run postrm on a root that is a folder, and give what it says, without the program's name."""
     done = subprocess.run(
         ["sh", PACKAGING / "debian/postrm", action],
-        env={"PATH": os.environ["PATH"], "DPKG_ROOT": str(root)},
+        env={"PATH": path, "DPKG_ROOT": str(root)},
         capture_output=True,
         text=True,
         check=False,
@@ -59,6 +63,7 @@ def root(tmp_path: Path) -> Path:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
     return tmp_path
 
 
@@ -67,7 +72,9 @@ def setting(root: Path, name: str = "min_free_kbytes") -> str:
 
 
 def test_remove_keeps_everything_and_says_so(root: Path) -> None:
-    assert any("stay in force" in line for line in maintained(root, "remove"))
+    assert maintained(root, "remove") == [
+        "/etc/sysctl.d/60-pagewarden.conf and the settings in it stay in force until this package is purged"
+    ]
     assert setting(root) == "90000"
     assert (root / "var/lib/pagewarden/apply/record.json").exists()
 
@@ -116,6 +123,164 @@ def test_a_record_that_says_nothing_of_ours_writes_nothing(root: Path, text: str
     before = {path: path.read_bytes() for path in (root / "proc").rglob("*") if path.is_file()}
     maintained(root, "purge")
     assert {path: path.read_bytes() for path in (root / "proc").rglob("*") if path.is_file()} == before
+
+
+def owned(key: str, value: str, original: str, why: str = 'a "reason" \\ – Ω') -> Owned:
+    return Owned(key, value, original, why, ("value", "original"), "", "2026-11-25T11:00:00+00:00", "boot", "1")
+
+
+MIN_FREE = owned("vm.min_free_kbytes", "90000", "67584")
+SHARES = owned("vm.lowmem_reserve_ratio", "256 128 32 0 0", "256 256 32 0 0")
+
+
+def interrupted(
+    root: Path,
+    intent: Intent,
+    before: tuple[Owned, ...],
+    after: tuple[Owned, ...],
+    *writes: Write,
+    written: bool = True,
+) -> None:
+    """Leave the record of a run that was killed, and our file as it was before or (written) after the run."""
+    old, new = (render_snippet(entries, "1") or None for entries in (before, after))
+    pending = Pending(
+        intent=intent,
+        started_at="2026-11-25T12:00:00+00:00",
+        boot_id="boot",
+        before={"vm.min_free_kbytes": "67584" if intent is Intent.APPLY else "90000"},
+        writes=writes,
+        snippet_before=old,
+        snippet_after=new,
+        owned_after=after,
+        retired_after=(),
+    )
+    record = Record(before, (), None if old is None else digest(old), pending)
+    (root / "var/lib/pagewarden/apply/record.json").write_text(record_text(record))
+    snippet = root / "etc/sysctl.d/60-pagewarden.conf"
+    text = new if written else old
+    if text is None:
+        snippet.unlink()
+    else:
+        snippet.write_text(text)
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("now", ["67584", "80000", "90000"])
+@pytest.mark.parametrize("earlier", [(), (SHARES,)], ids=["first", "second"])
+def test_purge_undoes_an_apply_that_was_interrupted(
+    root: Path, earlier: tuple[Owned, ...], now: str, written: bool
+) -> None:
+    writes = (Write("vm.min_free_kbytes", "80000"), Write("vm.min_free_kbytes", "90000"))
+    interrupted(root, Intent.APPLY, earlier, (*earlier, MIN_FREE), *writes, written=written)
+    (root / "proc/sys/vm/min_free_kbytes").write_text(f"{now}\n")
+    said = maintained(root, "purge")
+    assert ("removed /etc/sysctl.d/60-pagewarden.conf" in said) == (written or bool(earlier))
+    assert not any("left alone" in line for line in said)
+    assert setting(root) == "67584"
+    assert setting(root, "lowmem_reserve_ratio") == ("256 256 32 0 0" if earlier else "256 128 32 0 0")
+    assert not list(root.rglob("*pagewarden*"))
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize("now", ["67584", "90000"])
+@pytest.mark.parametrize("kept", [(), (SHARES,)], ids=["all", "one"])
+def test_purge_finishes_a_revert_that_was_interrupted(
+    root: Path, kept: tuple[Owned, ...], now: str, written: bool
+) -> None:
+    interrupted(root, Intent.REVERT, (*kept, MIN_FREE), kept, Write("vm.min_free_kbytes", "67584"), written=written)
+    (root / "proc/sys/vm/min_free_kbytes").write_text(f"{now}\n")
+    said = maintained(root, "purge")
+    assert not any("left alone" in line for line in said)
+    assert setting(root) == "67584"
+    assert setting(root, "lowmem_reserve_ratio") == ("256 256 32 0 0" if kept else "256 128 32 0 0")
+    assert not list(root.rglob("*pagewarden*"))
+
+
+def test_what_somebody_else_set_beside_an_interrupted_run_is_left_alone(root: Path) -> None:
+    interrupted(root, Intent.APPLY, (), (MIN_FREE,), Write("vm.min_free_kbytes", "90000"))
+    (root / "proc/sys/vm/min_free_kbytes").write_text("70000\n")
+    with (root / "etc/sysctl.d/60-pagewarden.conf").open("a") as snippet:
+        snippet.write("vm.swappiness = 1\n")
+    assert maintained(root, "purge") == [
+        "/etc/sysctl.d/60-pagewarden.conf was edited: left alone",
+        "vm.min_free_kbytes is 70000, which pagewarden did not write: left alone",
+    ]
+
+
+def test_an_edited_file_that_an_interrupted_run_would_have_kept_is_left_alone(root: Path) -> None:
+    interrupted(root, Intent.APPLY, (MIN_FREE,), (MIN_FREE,), Write("vm.min_free_kbytes", "90000"))
+    record = root / "var/lib/pagewarden/apply/record.json"
+    record.write_text(re.sub(r'("snippet_sha256": )"\w+"', r'\1"0123"', record.read_text()))
+    assert "/etc/sysctl.d/60-pagewarden.conf was edited: left alone" in maintained(root, "purge")
+
+
+def test_a_file_that_was_being_written_goes(root: Path) -> None:
+    (root / "etc/sysctl.d/.60-pagewarden.conf.pagewarden-new").write_text("vm.min_fr")
+    maintained(root, "purge")
+    assert not list(root.rglob("*pagewarden*"))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 40, 200])
+def test_a_record_that_is_cut_is_called_damaged(root: Path, lost: int) -> None:
+    record = root / "var/lib/pagewarden/apply/record.json"
+    record.write_text(record.read_text()[:-lost].rstrip("}\n"))
+    assert maintained(root, "purge") == [
+        "/var/lib/pagewarden/apply/record.json is damaged: what was changed is not known, and left as it is",
+        "/etc/sysctl.d/60-pagewarden.conf is left too",
+    ]
+    assert setting(root) == "90000"
+    assert (root / "etc/sysctl.d/60-pagewarden.conf").exists()
+
+
+def test_a_file_without_a_record_is_named(root: Path) -> None:
+    (root / "var/lib/pagewarden/apply/record.json").unlink()
+    assert maintained(root, "purge") == ["/etc/sysctl.d/60-pagewarden.conf is left alone: there is no record of it"]
+
+
+def test_in_a_chroot_the_running_kernel_is_left_alone(root: Path) -> None:
+    (root / "run/systemd/system").rmdir()
+    assert maintained(root, "purge") == [
+        "removed /etc/sysctl.d/60-pagewarden.conf",
+        "the running kernel is left alone: systemd does not run here, so it may be another system's",
+    ]
+    assert setting(root) == "90000"
+
+
+def test_a_setting_that_cannot_be_written_is_said_in_our_words(root: Path) -> None:
+    # A folder, as root may write any file.
+    path = root / "proc/sys/vm/min_free_kbytes"
+    tools = root / "tools"
+    tools.mkdir()
+    (tools / "tr").write_text("#!/bin/sh\necho 90000\n")
+    (tools / "tr").chmod(0o755)
+    path.unlink()
+    path.mkdir()
+    said = maintained(root, "purge", f"{tools}:{os.environ['PATH']}")
+    assert said[1:] == ["vm.min_free_kbytes: could not be put back to 67584; it stays 90000 until the next boot"]
+
+
+@pytest.mark.parametrize(
+    ("account", "goes"),
+    [
+        ("pagewarden:x:998:998:Watches the Linux page allocator:/var/lib/pagewarden:/usr/sbin/nologin", True),
+        ("pagewarden:x:998:998::/var/lib/pagewarden:/sbin/nologin", True),
+        ("pagewarden:x:1000:1000:Page Warden:/home/pagewarden:/bin/bash", False),
+        ("pagewarden:x:1000:1000::/var/lib/pagewarden:/bin/bash", False),
+        ("pagewarden2:x:998:998::/var/lib/pagewarden:/usr/sbin/nologin", None),
+    ],
+)
+def test_only_the_account_that_the_package_made_goes(root: Path, account: str, goes: bool | None) -> None:
+    (root / "etc/passwd").write_text(f"root:x:0:0:root:/root:/bin/bash\n{account}\n")
+    tools = root / "tools"
+    tools.mkdir()
+    for name in ("userdel", "groupdel"):
+        (tools / name).write_text(f'#!/bin/sh\necho "$0 $*" >>{root}/called\n')
+        (tools / name).chmod(0o755)
+    said = maintained(root, "purge", f"{tools}:{os.environ['PATH']}")
+    called = (root / "called").read_text().splitlines() if (root / "called").exists() else []
+    expected = [f"{tools}/{name} --prefix {root} pagewarden" for name in ("userdel", "groupdel")]
+    assert called == (expected if goes else [])
+    assert any("is not the one that this package makes" in line for line in said) == (goes is False)
 
 
 def test_every_command_has_a_man_page(tmp_path: Path) -> None:
