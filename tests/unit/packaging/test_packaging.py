@@ -304,6 +304,25 @@ def test_every_command_completes(shell: str) -> None:
     assert "numa-partitioned" in done.stdout
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)
+    if shell == "fish":
+        # -r alone offers files too.
+        lines = [line for line in done.stdout.splitlines() if re.search(r" -[rx] ", line)]
+        assert lines
+        assert [line for line in lines if (" -r " in line) != (" -F " in line)] == []
+        for option in ("root", "logs", "plan", "html", "output"):
+            assert f" -l {option} -r -F " in done.stdout
+
+
+def test_units_name_their_manual_and_start_only_what_every_system_has() -> None:
+    units = [*(PROJECT / "systemd").glob("*.service"), *(PROJECT / "systemd").glob("*.path")]
+    assert len(units) == 5
+    for unit in units:
+        text = unit.read_text()
+        pages = re.findall(r"man:(\S+)\(1\)", re.search("^Documentation=(.*)$", text, re.MULTILINE)[1])  # type: ignore[index]
+        assert set(pages) <= {"pagewarden", *(f"pagewarden-{name}" for name in COMMANDS)}
+        assert pages
+        started = re.findall(r"^Exec\w+=[-@:+!]*(\S+)", text, re.MULTILINE)
+        assert set(started) <= {"/usr/bin/pagewarden", "/bin/sh"}
 
 
 def test_what_is_carried_is_pinned_and_its_licence_named() -> None:
