@@ -266,21 +266,30 @@ def test_a_setting_that_cannot_be_written_is_said_in_our_words(root: Path) -> No
         ("pagewarden:x:998:998::/var/lib/pagewarden:/sbin/nologin", True),
         ("pagewarden:x:1000:1000:Page Warden:/home/pagewarden:/bin/bash", False),
         ("pagewarden:x:1000:1000::/var/lib/pagewarden:/bin/bash", False),
-        ("pagewarden2:x:998:998::/var/lib/pagewarden:/usr/sbin/nologin", None),
+        ("", None),
     ],
 )
-def test_only_the_account_that_the_package_made_goes(root: Path, account: str, goes: bool | None) -> None:
-    (root / "etc/passwd").write_text(f"root:x:0:0:root:/root:/bin/bash\n{account}\n")
-    tools = root / "tools"
-    tools.mkdir()
+def test_only_the_account_that_the_package_made_goes(tmp_path: Path, account: str, goes: bool | None) -> None:
+    # The function alone: the script would look for the account, and for all else, on this machine.
+    script = (PACKAGING / "debian/postrm").read_text()
+    functions = re.findall(r"^say\(\) .*?}$|^remove_account\(\) .*?^}$", script, re.MULTILINE | re.DOTALL)
+    assert len(functions) == 2
     for name in ("userdel", "groupdel"):
-        (tools / name).write_text(f'#!/bin/sh\necho "$0 $*" >>{root}/called\n')
-        (tools / name).chmod(0o755)
-    said = maintained(root, "purge", f"{tools}:{os.environ['PATH']}")
-    called = (root / "called").read_text().splitlines() if (root / "called").exists() else []
-    expected = [f"{tools}/{name} --prefix {root} pagewarden" for name in ("userdel", "groupdel")]
-    assert called == (expected if goes else [])
-    assert any("is not the one that this package makes" in line for line in said) == (goes is False)
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*"\n')
+    (tmp_path / "getent").write_text(
+        f'#!/bin/sh\n[ "$*" = "passwd pagewarden" ] || exit 1\necho "{account}" | grep .\n'
+    )
+    for tool in tmp_path.iterdir():
+        tool.chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-ec", "\n".join([*functions, "remove_account"])],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ("userdel pagewarden\ngroupdel pagewarden\n" if goes else "")
+    assert ("is not the one that this package makes" in done.stderr) == (goes is False)
 
 
 def test_every_command_has_a_man_page(tmp_path: Path) -> None:
