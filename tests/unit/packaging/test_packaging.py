@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -340,3 +341,30 @@ def test_what_is_carried_is_pinned_and_its_licence_named() -> None:
     assert len(names) == len(re.findall("==", requirements)) == 5
     copyright_file = (PACKAGING / "debian/copyright").read_text()
     assert [name for name in names if f"vendor/{name.replace('-', '_')}" not in copyright_file] == []
+
+
+def test_crates_are_those_of_the_version_that_is_carried() -> None:
+    text = (PACKAGING / "vendor/crates.txt").read_text()
+    (version,) = re.findall(r"^pydantic-core==(\S+)", (PACKAGING / "vendor/requirements.txt").read_text(), re.MULTILINE)
+    assert f"pydantic-core {version} " in text.splitlines()[0]
+    listed = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w-]+ \d+\.\d+\.\d+\S* [0-9a-f]{64}", line) for line in listed)
+    found = runpy.run_path(str(PACKAGING / "sbom"))["crates"]()
+    assert len(found) == len(listed) > 90
+    assert {"pkg:cargo/pyo3@0.26.0", "pkg:cargo/wasi@0.14.2%2Bwasi-0.2.4"} <= {crate["purl"] for crate in found}
+    assert all(len(crate["externalReferences"][0]["hashes"][0]["content"]) == 64 for crate in found)
+
+
+def test_what_is_needed_stands_in_the_list_once() -> None:
+    needed = runpy.run_path(str(PACKAGING / "sbom"))["needed"]
+    depends = "python3 (>= 3.11), python3 (<< 3.13), python3:any, libc6 (>= 2.14)"
+    depends += ", systemd | systemd-standalone-sysusers (>= 2) | opensysusers"
+    found = {component["name"]: (component["scope"], component.get("description")) for component in needed(depends)}
+    assert len(needed(depends)) == len(found)
+    assert found == {
+        "python3": ("required", "needed: >= 3.11, << 3.13"),
+        "systemd": ("optional", "needed: this or systemd-standalone-sysusers or opensysusers"),
+        "systemd-standalone-sysusers": ("optional", "needed: >= 2, this or systemd or opensysusers"),
+        "opensysusers": ("optional", "needed: this or systemd or systemd-standalone-sysusers"),
+        "libc6": ("required", "needed: >= 2.14"),
+    }
