@@ -368,3 +368,10 @@ def test_what_is_needed_stands_in_the_list_once() -> None:
         "opensysusers": ("optional", "needed: this or systemd or systemd-standalone-sysusers"),
         "libc6": ("required", "needed: >= 2.14"),
     }
+
+
+def test_the_sdist_holds_every_folder_of_the_source() -> None:
+    left_out = {"src", "build", "dist", "mutants"}  # found by setuptools; made, and not the source
+    folders = {path.name for path in PROJECT.iterdir() if path.is_dir() and path.name[0] != "."} - left_out
+    grafted = set(re.findall(r"^graft (\S+)$", (PROJECT / "MANIFEST.in").read_text(), re.MULTILINE))
+    assert grafted == {*folders, ".ci"}
