@@ -11,8 +11,9 @@ import shtab
 
 from pagewarden.cli.main import COMMANDS, build_parser
 
-FILES = {"root", "files", "file", "logs", "archive", "later"}
-"""Arguments, by the name of what they set, that take a file or a folder."""
+
+def _takes_file(action: argparse.Action) -> bool:
+    return str(action.metavar).startswith(("FILE", "DIR"))
 
 
 def main(shell: str) -> str:
@@ -21,7 +22,7 @@ def main(shell: str) -> str:
     commands = _commands(parser)
     for command in commands.values():
         for action in command._actions:
-            if action.dest in FILES:
+            if _takes_file(action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
     return "\n".join(_fish(commands)) + "\n" if shell == "fish" else str(shtab.complete(parser, shell=shell))
 
@@ -52,11 +53,11 @@ def _fish_words(action: argparse.Action) -> str:
     value = ""
     if action.choices:
         value = f"-a {_quoted(' '.join(str(choice) for choice in action.choices))}"
-    elif action.dest in FILES:
+    elif _takes_file(action):
         value = "-F"
     if not options:
         return value
-    needed = "" if action.nargs == 0 else " -r"
+    needed = "" if action.nargs == 0 else " -r" if _takes_file(action) else " -x"
     return f"{options}{needed} {value} -d {_quoted(action.help or '')}".replace("  ", " ")
 
 

@@ -78,6 +78,7 @@ check 'and what it holds' pagewarden advise --root /tmp/made.tar.gz
 for page in pagewarden pagewarden-advise pagewarden-explain pagewarden-simulate; do
     check "man $page" test -s "/usr/share/man/man1/$page.1.gz"
 done
+check 'modules of a home are not taken' grep '^#!/usr/bin/python3 -s$' /usr/bin/pagewarden
 check 'bash completes' bash -c 'source /usr/share/bash-completion/completions/pagewarden && complete -p pagewarden'
 for unit in /usr/lib/systemd/system/pagewarden*; do
     check "systemd-analyze verify ${unit##*/}" silent systemd-analyze verify --man=no "$unit"

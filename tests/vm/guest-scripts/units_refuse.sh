@@ -1,7 +1,7 @@
 #!/bin/bash
 # shellcheck shell=bash disable=SC2034,SC2154
 # For units.sh: the units start and are confined, and refuse every bad plan; nothing is changed.
-expect "systemd-analyze verify" '^0:$' "$(systemd-analyze verify pagewarden-{apply,probation}.{service,path} >/tmp/said 2>&1; echo "$?:$(cat /tmp/said)")"
+expect "systemd-analyze verify" '^0:$' "$(systemd-analyze verify --man=no pagewarden-{apply,probation}.{service,path} >/tmp/said 2>&1; echo "$?:$(cat /tmp/said)")"
 for unit in apply probation; do
     said=$(systemd-analyze security --threshold=5 "pagewarden-$unit.service" 2>&1)
     expect "exposure of pagewarden-$unit.service" '0\.[0-5] SAFE' "$(grep Overall <<<"$said")"
