@@ -4,9 +4,9 @@ Kernel: mm/show_mem.c:show_free_areas(): SHOW_MEM_FILTER_NODES leaves out nodes 
 zones above the request's highest are not printed since 6.1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from pagewarden.diagnose.replay import Replay, is_empty
+from pagewarden.diagnose.replay import Replay, is_empty, zone_index
 from pagewarden.kernel.zones import layouts
 from pagewarden.klog.types import Report, ZoneDump
 from pagewarden.units import kb_to_pages
@@ -50,24 +50,48 @@ def size_left_out(report: Report, replay: Replay, *, highmem: bool = False) -> i
     return max(0, wanted - sum(kb_to_pages(size or 0, replay.page_size) for size in printed))
 
 
+def lacks_usable_zone(report: Report, replay: Replay) -> bool:
+    """A zone that the request may use has memory and is not printed on its node: lines of the log were lost."""
+    highest = replay.flags.zone if replay.flags is not None else None
+    if highest is None:
+        return False
+    for dump, row, found in _rows(report):
+        usable = [layout[: zone_index(highest, layout) + 1] for layout in found]
+        if all(_grows_unprinted(dump, row, *each, report) for each in zip(found, usable, strict=True)):
+            return True
+    return False
+
+
 def _only_highmem_missing(report: Report, replay: Replay) -> bool:
     return size_left_out(report, replay) == 0
 
 
 def _grown(report: Report) -> Iterator[bool]:
     """For each zone whether its reserves grow where a zone is not printed: they are sums of the sizes above it."""
+    for dump, row, found in _rows(report):
+        yield all(
+            _grows_unprinted(dump, row, layout, [name for name in layout if name != "HighMem"], report)
+            for layout in found
+        )
+
+
+def _rows(report: Report) -> Iterator[tuple[ZoneDump, tuple[int, ...], list[tuple[str, ...]]]]:
+    """Each zone with its row of reserves, and the layouts of zones that the row can be of."""
     names = {dump.zone for dump in report.zones}
     barred = "HighMem" if report.is_64_bit else "DMA32" if report.is_64_bit is False else None
     for dump in report.zones:
         row = dump.lowmem_reserve_pages or ()
         found = [layout for layout in layouts(names, len(row)) if barred not in layout] if row else []
-        yield bool(found) and all(_grows_unprinted(dump, row, layout, report) for layout in found)
+        if found:
+            yield dump, row, found
 
 
-def _grows_unprinted(dump: ZoneDump, row: tuple[int, ...], layout: tuple[str, ...], report: Report) -> bool:
+def _grows_unprinted(
+    dump: ZoneDump, row: tuple[int, ...], layout: tuple[str, ...], counted: Collection[str], report: Report
+) -> bool:
     printed = {other.zone for other in report.zones if other.node == dump.node and not is_empty(other)}
     return any(
-        layout[index] not in printed and layout[index] != "HighMem"
+        layout[index] in counted and layout[index] not in printed
         for index in range(layout.index(dump.zone) + 1, len(row))
         if row[index] > row[index - 1]
     )

@@ -10,7 +10,7 @@ Kernel: mm/show_mem.c:show_free_areas(), show_mem_node_skip()
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pagewarden.diagnose.left_out import size_left_out
+from pagewarden.diagnose.left_out import lacks_usable_zone, size_left_out
 from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
 from pagewarden.klog.types import Report
 from pagewarden.units import pages_to_kb
@@ -132,6 +132,8 @@ def _counters_kb(report: Report) -> dict[str, int]:
 
 def _unprinted_kb(report: Report, replay: Replay) -> int:
     """Memory of the machine that lies in no zone of the report; 0 where the report does not tell."""
+    if lacks_usable_zone(report, replay):
+        return 0
     missing = size_left_out(report, replay, highmem=True) or 0
     few = missing * 100 <= (report.totals.ram_pages or 0) * UNPRINTED_PERCENT
     return 0 if few else pages_to_kb(missing, replay.page_size)
@@ -184,7 +186,8 @@ def _slab_kb(
     slab = machine.get("slab_reclaimable", 0)
     open_names = {zone.dump.zone for zone in usable}
     beyond = [zone for zone in replay.zones if zone.usable is False and not is_empty(zone.dump)]
-    if "Normal" in open_names and beyond and all(zone.dump.zone in _ABOVE_NORMAL for zone in beyond):
+    above = all(zone.dump.zone in _ABOVE_NORMAL for zone in beyond) and (beyond or _memory_above(usable))
+    if "Normal" in open_names and above:
         return slab, 0
     return 0, slab
 

@@ -212,13 +212,14 @@ def _reserve_fits(dump: ZoneDump, dumps: Sequence[ZoneDump], layout: Sequence[st
         return False
     printed = {other.zone for other in dumps if other.node == dump.node and not is_empty(other)}
     return all(
-        layout[index] in printed or index > _index(highest, layout)
+        layout[index] in printed or index > zone_index(highest, layout)
         for index in range(own + 1, len(reserve))
         if reserve[index] > reserve[index - 1]
     )
 
 
-def _index(zone: str, layout: Sequence[str]) -> int:
+def zone_index(zone: str, layout: Sequence[str]) -> int:
+    """The place in a layout of the highest zone that a mask allows."""
     # A zone that the kernel was built without falls back as GFP_ZONE_TABLE does.
     if zone == "Movable" and zone not in layout:
         zone = "HighMem"
@@ -226,12 +227,12 @@ def _index(zone: str, layout: Sequence[str]) -> int:
 
 
 def _is_eligible(zone: str, highest: str, layout: Sequence[str]) -> bool:
-    return zone in layout and layout.index(zone) <= _index(highest, layout)
+    return zone in layout and layout.index(zone) <= zone_index(highest, layout)
 
 
 def _reserve(report: Report, dump: ZoneDump, highest: str, layout: Sequence[str], rules: AllocationRules) -> int | None:
     """The entry of the zone's lowmem_reserve that holds against this request."""
-    index = _index(highest, layout)
+    index = zone_index(highest, layout)
     if rules.by_preferred_zone:
         populated = {other.zone for other in report.zones if not is_empty(other)}
         index = max((i for i in range(index + 1) if layout[i] in populated), default=index)

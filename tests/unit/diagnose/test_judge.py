@@ -424,6 +424,27 @@ def test_zones_that_are_not_in_the_report(names: str, free: int, files: int, ram
         assert found[0] == ("memory-exhausted" if waits else "atomic-reserve-exhausted")
 
 
+def test_lines_that_a_log_lost_are_no_zones_that_were_barred() -> None:
+    row = (0, 0, 9000, 9000, 9000)
+    low = modern("DMA32", 100, 1000, row, BIG, values_kb={"active_file": 100, "inactive_file": 0})
+    more = unshown(900_000, 100, 4 * BIG)  # of which Normal has much, but its lines are gone
+    assert cause(recent(low, names="GFP_KERNEL", **more))[0] != "zone-restricted"
+    assert cause(recent(low, names="GFP_KERNEL", **more))[0] != "node-restricted"
+    assert cause(recent(low, names="GFP_KERNEL|GFP_DMA32", **more))[0] == "zone-restricted"
+
+
+def test_slab_is_within_reach_where_only_memory_of_devices_is_beyond() -> None:
+    own = modern("Normal", 900, 1000, (0, 0, 0, 0, 5000), BIG, values_kb={"active_file": 100, "inactive_file": 0})
+    lowest = modern(
+        "DMA32", 500, 1000, (0, 0, 90_000, 90_000, 95_000), BIG, values_kb={"active_file": 0, "inactive_file": 0}
+    )
+    first = modern(
+        "DMA", 500, 10, (0, 3000, 90_000, 90_000, 95_000), 3976, values_kb={"active_file": 0, "inactive_file": 0}
+    )
+    more = unshown(1900, 100, 4 * BIG, slab_reclaimable=250_000)
+    assert cause(recent(first, lowest, own, names="GFP_KERNEL", **more))[0] == "reclaim-too-slow"
+
+
 @pytest.mark.parametrize(
     ("free", "files", "expected"),
     [
