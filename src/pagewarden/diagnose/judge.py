@@ -265,9 +265,16 @@ def _by_mark(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         return Judgement(Cause.RESERVED_FOR_OTHERS, False, (text,))
     reach = reach_of(report, replay)
     barred_by_policy = report.constraint in CONFINED
-    if reach.has_room_beyond and not barred_by_policy and not helps_itself(report, replay, reach, below):
+    others = helps_itself(report, replay, reach, below) or (not reach.by_node and _is_ordinary_burst(report, replay))
+    if reach.has_room_beyond and not barred_by_policy and not others:
         return restricted(report, replay, reach, below)
     return _short(report, replay, reach, below)
+
+
+def _is_ordinary_burst(report: Report, replay: Replay) -> bool:
+    """A caller that cannot wait, and may use all memory of the kernel's own: HighMem and Movable are no help to any."""
+    assert replay.flags is not None
+    return not replay.flags.can_direct_reclaim and highest_zone(report, replay) not in ("DMA", "DMA32")
 
 
 def _short(report: Report, replay: Replay, reach: Reach, below: Sequence[ZoneReplay]) -> Judgement:

@@ -4,7 +4,7 @@ Kernel: mm/show_mem.c:show_free_areas(): SHOW_MEM_FILTER_NODES leaves out nodes 
 zones above the request's highest are not printed since 6.1.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from pagewarden.diagnose.replay import Replay, is_empty, zone_index
 from pagewarden.kernel.zones import layouts
@@ -12,7 +12,8 @@ from pagewarden.klog.types import Report, ZoneDump
 from pagewarden.units import kb_to_pages
 
 DRIFT_PAGES = 1024
-"""The counters of the whole machine are read before those of the zones: free pages differ by a little in any report."""
+"""The counters of the whole machine are read before those of the zones: free pages differ by a little in any report, by
+what is reclaimed meanwhile over a slow console."""
 
 
 def low_zones_left_out(report: Report, replay: Replay) -> bool:
@@ -20,7 +21,11 @@ def low_zones_left_out(report: Report, replay: Replay) -> bool:
 
     HighMem takes no part in it.
     """
-    return bool(size_left_out(report, replay)) or free_left_out(report, replay) > DRIFT_PAGES or any(_grown(report))
+    return (
+        bool(low_size_left_out(report, replay))
+        or free_left_out(report, replay) > _drift(report, replay)
+        or any(_grown(report))
+    )
 
 
 def free_left_out(report: Report, replay: Replay) -> int:
@@ -33,21 +38,24 @@ def free_left_out(report: Report, replay: Replay) -> int:
     return max(0, counted - sum(kb_to_pages(dump.free_kb or 0, replay.page_size) for dump in report.zones))
 
 
-def size_left_out(report: Report, replay: Replay, *, highmem: bool = False) -> int | None:
-    """Pages of the zones that are not printed; None where the closing lines do not tell.
+def size_left_out(report: Report, replay: Replay, dumps: Sequence[ZoneDump]) -> int | None:
+    """Pages of the zones that are not among DUMPS; None where the closing lines, or one of these, do not tell.
 
     Kernel: lib/show_mem.c:show_mem(): present pages of every zone since 3.12; before, holes were counted as well.
-
-    :param highmem: HighMem among them; otherwise only those below it count.
     """
     total = report.totals.ram_pages
     if total is None or replay.version is None or not replay.version.at_least(3, 12):
         return None
-    printed = [dump.present_kb for dump in report.zones if highmem or dump.zone != "HighMem"]
-    if None in printed:
+    sizes = [dump.present_kb for dump in dumps]
+    if None in sizes:
         return None
-    wanted = total - (0 if highmem else report.totals.highmem_pages or 0)
-    return max(0, wanted - sum(kb_to_pages(size or 0, replay.page_size) for size in printed))
+    return max(0, total - sum(kb_to_pages(size or 0, replay.page_size) for size in sizes))
+
+
+def low_size_left_out(report: Report, replay: Replay) -> int | None:
+    """Likewise of the zones below HighMem."""
+    missing = size_left_out(report, replay, [dump for dump in report.zones if dump.zone != "HighMem"])
+    return None if missing is None else max(0, missing - (report.totals.highmem_pages or 0))
 
 
 def lacks_usable_zone(report: Report, replay: Replay) -> bool:
@@ -62,8 +70,12 @@ def lacks_usable_zone(report: Report, replay: Replay) -> bool:
     return False
 
 
+def _drift(report: Report, replay: Replay) -> int:
+    return max(DRIFT_PAGES, sum(kb_to_pages(dump.high_kb or 0, replay.page_size) for dump in report.zones))
+
+
 def _only_highmem_missing(report: Report, replay: Replay) -> bool:
-    return size_left_out(report, replay) == 0
+    return low_size_left_out(report, replay) == 0
 
 
 def _grown(report: Report) -> Iterator[bool]:

@@ -10,8 +10,10 @@ Kernel: mm/show_mem.c:show_free_areas(), show_mem_node_skip()
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pagewarden.diagnose.context import in_interrupt
 from pagewarden.diagnose.left_out import lacks_usable_zone, size_left_out
-from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.diagnose.replay import Replay, ZoneReplay, allowed_by_mask, bound_nodes, is_empty
+from pagewarden.diagnose.rights import CONFINED
 from pagewarden.klog.types import Report
 from pagewarden.units import pages_to_kb
 
@@ -81,7 +83,7 @@ def reach_of(report: Report, replay: Replay) -> Reach:
     """Tell the memory within reach of the request from the rest."""
     usable = [zone for zone in replay.zones if zone.usable and not is_empty(zone.dump)]
     barred = [zone for zone in replay.zones if zone.usable is False and not is_empty(zone.dump)]
-    unprinted_kb = _unprinted_kb(report, replay)
+    unprinted_kb = _unprinted_kb(report, replay, usable)
     whole = not barred and not unprinted_kb
     machine = _counters_kb(report)
     found = _whole_machine(report, machine) if whole else _within(report, replay, usable, machine)
@@ -130,19 +132,51 @@ def _counters_kb(report: Report) -> dict[str, int]:
     return {name: pages * page_kb for name, pages in report.counters_pages.items()}
 
 
-def _unprinted_kb(report: Report, replay: Replay) -> int:
-    """Memory of the machine that lies in no zone of the report; 0 where the report does not tell."""
+def _unprinted_kb(report: Report, replay: Replay, usable: Sequence[ZoneReplay]) -> int:
+    """Memory of the machine that lies out of reach, in no zone of the report; 0 where the report does not tell.
+
+    Zones that the kernel had no reason to leave out are lines that the log lost: they prove nothing.
+    """
+    lost = any(_is_lost(zone) for zone in replay.zones)  # of a zone that is barred in any case
+    if not (lost or _leaves_out_zones(replay, usable) or _leaves_out_nodes(report, replay)):
+        return 0
     if lacks_usable_zone(report, replay):
         return 0
-    missing = size_left_out(report, replay, highmem=True) or 0
+    dumps = [zone.dump for zone in replay.zones if not _is_lost(zone)]
+    missing = size_left_out(report, replay, dumps) or 0
     few = missing * 100 <= (report.totals.ram_pages or 0) * UNPRINTED_PERCENT
     return 0 if few else pages_to_kb(missing, replay.page_size)
+
+
+def _is_lost(zone: ZoneReplay) -> bool:
+    """Of a zone that is barred, nothing but its name is in the report."""
+    return zone.usable is False and zone.dump.free_kb is None
+
+
+def _leaves_out_zones(replay: Replay, usable: Sequence[ZoneReplay]) -> bool:
+    """Kernel: mm/show_mem.c:__show_mem(): no zones above the request's highest (6.1)."""
+    return replay.version is not None and replay.version.at_least(6, 1) and _memory_above(usable)
+
+
+def _leaves_out_nodes(report: Report, replay: Replay) -> bool:
+    """Nodes outside the cpuset or the nodemask, which the request may not use either; all others have to be there.
+
+    Kernel: mm/page_alloc.c:warn_alloc_show_mem(): all nodes are printed of callers that cannot wait. Without
+    __GFP_HARDWALL the request may leave its cpuset, though the report does not.
+    """
+    flags, nodes = replay.flags, bound_nodes(report)
+    if flags is None or nodes is None or not flags.can_direct_reclaim or in_interrupt(report):
+        return False
+    bound = flags.hardwall or allowed_by_mask(report) is not None or report.constraint in CONFINED
+    if not bound or report.constraint == "CONSTRAINT_NONE":
+        return False
+    return nodes <= {zone.dump.node for zone in replay.zones if not is_empty(zone.dump)}
 
 
 def _unprinted_room_kb(replay: Replay, unprinted_kb: int, machine: Mapping[str, int]) -> int:
     """Free memory beyond the zones printed, if it is more than twice the high marks of zones of their size."""
     free = machine.get("free")
-    printed = [zone for zone in replay.zones if not is_empty(zone.dump)]
+    printed = [zone for zone in replay.zones if not is_empty(zone.dump) and not _is_lost(zone)]
     if not unprinted_kb or free is None or any(zone.dump.free_kb is None for zone in printed):
         return 0
     sizes = sum(size_kb(zone) or 0 for zone in printed)

@@ -253,10 +253,20 @@ def _allowed_nodes(report: Report, flags: GfpFlags) -> frozenset[int] | None:
     Kernel: kernel/cgroup/cpuset.c:__cpuset_node_allowed(): not interrupts; who cannot sleep may leave the cpuset, too,
     and what lacks __GFP_HARDWALL may use that of an ancestor.
     """
-    bound = None if report.nodemask is None else _node_list(report.nodemask)
-    if report.mems_allowed is None or not (flags.hardwall and flags.can_direct_reclaim) or in_interrupt(report):
-        return bound
-    cpuset = _node_list(report.mems_allowed)
+    if not (flags.hardwall and flags.can_direct_reclaim) or in_interrupt(report):
+        return allowed_by_mask(report)
+    return bound_nodes(report)
+
+
+def allowed_by_mask(report: Report) -> frozenset[int] | None:
+    """The nodes of the request's own nodemask (a memory policy); None where it has none."""
+    return None if report.nodemask is None else _node_list(report.nodemask)
+
+
+def bound_nodes(report: Report) -> frozenset[int] | None:
+    """Those that are in the task's cpuset as well; None where neither is printed as a list."""
+    bound = allowed_by_mask(report)
+    cpuset = None if report.mems_allowed is None else _node_list(report.mems_allowed)
     return cpuset if bound is None else bound if cpuset is None else (bound & cpuset) or bound
 
 

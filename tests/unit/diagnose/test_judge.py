@@ -9,7 +9,7 @@ from tests.unit.diagnose.reports import blocks, failure, modern, recent, trace, 
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
-from pagewarden.klog.types import Memcg, NodeDump, Report, ReportKind, Totals, Victim
+from pagewarden.klog.types import Memcg, NodeDump, Report, ReportKind, Totals, Victim, ZoneDump
 
 NOTHING_LEFT = {"active_file": 100, "inactive_file": 100, "slab_reclaimable": 100}
 PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
@@ -433,6 +433,41 @@ def test_lines_that_a_log_lost_are_no_zones_that_were_barred() -> None:
     assert cause(recent(low, names="GFP_KERNEL|GFP_DMA32", **more))[0] == "zone-restricted"
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"names": "GFP_ATOMIC"},  # all nodes are printed of these
+        {"names": "GFP_USER", "mems_allowed": "0-1"},  # one that it may use is not there
+        {"names": "GFP_USER", "kind": ReportKind.OOM, "constraint": "CONSTRAINT_NONE"},
+        {"names": "GFP_KERNEL"},  # no __GFP_HARDWALL: the cpuset is no wall
+        {"names": "GFP_USER", "mems_allowed": None},
+        {"names": "GFP_USER", "totals": Totals()},
+    ],
+)
+def test_a_node_that_is_missing_for_another_reason(more: dict[str, Any]) -> None:
+    own = normal(100, values_kb={"active_file": 100, "inactive_file": 0})
+    values = unshown(900_000, 100, 4 * BIG) | {"mems_allowed": "0"} | more
+    found = diagnose(recent(own, nodes=(node_line(0, 400),), **values))
+    assert found.judgement.cause in (Cause.ATOMIC_RESERVE_EXHAUSTED, Cause.MEMORY_EXHAUSTED), found.explanation
+    assert "may be used" not in found.explanation
+
+
+def test_a_lost_line_of_a_barred_zone_does_not_open_it() -> None:
+    row = (0, 0, 9000, 9000, 9000)
+    low = modern("DMA32", 100, 1000, row, BIG, values_kb={"active_file": 100, "inactive_file": 0})
+    lost = ZoneDump("Normal", 0, free_blocks=blocks(900_000, letters="U"), free_list_total_kb=3_600_000)
+    more = unshown(900_100, 100, 4 * BIG) | {"release": "5.10.0-8-amd64"}
+    assert cause(recent(low, lost, names="GFP_KERNEL|GFP_DMA32", **more)) == ("zone-restricted", True)
+
+
+def test_free_memory_above_normal_is_no_cause_of_a_burst() -> None:
+    low = modern("Normal", 300, 1000, (0, 0, 0, 8000), BIG)
+    top = modern("Movable", 900_000, 1000, (0, 0, 0, 0), 3 * BIG)
+    found = diagnose(recent(low, top))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert cause(recent(low, top, names="GFP_KERNEL"))[0] == "zone-restricted"
+
+
 def test_slab_is_within_reach_where_only_memory_of_devices_is_beyond() -> None:
     own = modern("Normal", 900, 1000, (0, 0, 0, 0, 5000), BIG, values_kb={"active_file": 100, "inactive_file": 0})
     lowest = modern(
@@ -457,7 +492,7 @@ def test_slab_is_within_reach_where_only_memory_of_devices_is_beyond() -> None:
 def test_nodes_that_are_not_in_the_report(free: int, files: int, expected: str, constraint: str | None) -> None:
     own = normal(900, values_kb={"active_file": 100, "inactive_file": 0})
     more = unshown(free, files, 4 * BIG) | {"constraint": constraint, "mems_allowed": "0", "kind": ReportKind.OOM}
-    found = diagnose(recent(own, names="GFP_KERNEL", nodes=(node_line(0, 400),), **more))
+    found = diagnose(recent(own, names="GFP_USER", nodes=(node_line(0, 400),), **more))
     assert str(found.judgement.cause) == expected
     if constraint is None and expected == "node-restricted":
         assert "only node 0 may be used" in found.explanation.lower()

@@ -111,6 +111,6 @@ def test_page_cache_below_highmem_may_be_that_of_disks() -> None:
     cache = {"active_anon": 0, "inactive_anon": 0, "active_file": 40_000, "inactive_file": 0}
     low = modern("Normal", 100, 1600, (0, 0, 60_000, 60_000), 220_000, values_kb=cache)
     high = modern("HighMem", 900_000, 128, (0, 0, 0, 0), 2_000_000)
-    named, why = first(recent(low, high, names="GFP_ATOMIC", arch="i386"))
+    named, why = first(recent(low, high, names="GFP_NOIO", arch="i386"))
     assert named == "action:reduce-load"
     assert "next to no memory of programs lies there" in why
