@@ -11,10 +11,9 @@ _INTERRUPT = re.compile(
 
 
 def in_interrupt(report: Report) -> bool:
-    """Whether the trace leads through an interrupt."""
-    return any(
-        frame.section in ("IRQ", "SOFTIRQ", "NMI") or _INTERRUPT.fullmatch(frame.function) for frame in report.trace
-    )
+    """Whether the trace leads through an interrupt: not what a stack keeps of an earlier one ("? net_rx_action")."""
+    certain = [frame for frame in report.trace if frame.reliable] or report.trace
+    return any(frame.section in ("IRQ", "SOFTIRQ", "NMI") or _INTERRUPT.fullmatch(frame.function) for frame in certain)
 
 
 _RECLAIM = re.compile(

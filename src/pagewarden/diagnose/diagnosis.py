@@ -40,6 +40,7 @@ class Judgement:
     :ivar inferred: by reasoning from what is printed, not by the numbers alone.
     :ivar because: the deciding facts, in sentences.
     :ivar unwritten: what could be reclaimed had to be written first: no mark is the cure.
+    :ivar never_refused: such a request is tried until it succeeds, but for a task that is being killed.
     :ivar boosted_pages: by how much a boost had raised the mark that decided; 0 where the request would have been
         refused without it as well.
     """
@@ -48,6 +49,7 @@ class Judgement:
     inferred: bool
     because: tuple[str, ...]
     unwritten: bool = False
+    never_refused: bool = False
     boosted_pages: int = 0
 
 

@@ -13,10 +13,11 @@ from pagewarden.diagnose.min_free import (
     min_free_at_report,
     smallest_passing,
 )
-from pagewarden.diagnose.remedies import COSTLY_ORDER, Case, falls_back, harm_of, remedies_for
+from pagewarden.diagnose.remedies import Case, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
 from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.types import Cause
+from pagewarden.diagnose.waiting import COSTLY_ORDER
 from pagewarden.kernel.gfp import GfpFlags
 from pagewarden.kernel.min_free import set_recommended_min_free_kbytes
 from pagewarden.klog.types import Report, ReportKind
@@ -66,7 +67,7 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
 
 
 def _needs_value(report: Report, judgement: Judgement) -> bool:
-    elsewhere = judgement.boosted_pages or judgement.unwritten or within_reclaim(report)
+    elsewhere = judgement.boosted_pages or judgement.unwritten or judgement.never_refused or within_reclaim(report)
     return judgement.cause in _NEEDS_VALUE and not elsewhere
 
 

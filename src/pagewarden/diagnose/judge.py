@@ -7,11 +7,12 @@ from pagewarden.diagnose.boost import deciding_boost
 from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Judgement
 from pagewarden.diagnose.holders import memory_kb
+from pagewarden.diagnose.left_out import usable_zone_lost
 from pagewarden.diagnose.reach import Reach, reach_of, size_kb
-from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty
+from pagewarden.diagnose.replay import Replay, ZoneReplay, bound_nodes, is_empty
 from pagewarden.diagnose.rights import CONFINED, bound_to, constraint_words, has_discount, highest_zone
 from pagewarden.diagnose.types import Cause
-from pagewarden.diagnose.waiting import helps_itself, judge_waiting, restricted
+from pagewarden.diagnose.waiting import given_up, helps_itself, judge_waiting, restricted
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
 from pagewarden.units import human_bytes, kb_to_pages
@@ -141,10 +142,10 @@ def _is_tiny_reserved(zone: ZoneReplay, usable: Sequence[ZoneReplay]) -> bool:
 
 
 def _nothing_eligible(report: Report, replay: Replay) -> Judgement:
-    assert replay.flags is not None
     barred = [zone for zone in replay.zones if zone.verdict is Verdict.NOT_ELIGIBLE and not is_empty(zone.dump)]
-    if barred and any(zone.dump.zone == replay.flags.zone for zone in barred):
-        return Judgement(Cause.NODE_RESTRICTED, False, (f"{bound_to(report).capitalize()}.",))
+    if any(zone.by_node for zone in barred):
+        text = f"{bound_to(report).capitalize()}, and no zone there that the mask allows is in the report."
+        return Judgement(Cause.NODE_RESTRICTED, True, (text,))
     if barred and report.constraint in CONFINED:
         text = (
             f"The task was confined by its {constraint_words(report)} to nodes of which the report shows "
@@ -173,7 +174,8 @@ def _passing(report: Report, replay: Replay, passing: Sequence[ZoneReplay]) -> J
             f"which this kernel does not print, was probably one{beyond} for which no block was free."
         )
         return Judgement(Cause.FRAGMENTED, True, (text,))
-    if report.constraint in CONFINED:
+    bound = bound_nodes(report)
+    if report.constraint in CONFINED and not (bound and {zone.dump.node for zone in passing} <= bound):
         text = f"{names} had room, but the task was confined by its {constraint_words(report)} to other nodes."
         return Judgement(Cause.NODE_RESTRICTED, True, (text,))
     text = (
@@ -232,19 +234,25 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     if without_block:
         return _no_block(replay, without_block)
     judgement = _by_mark(report, replay, weighty)
+    lost = usable_zone_lost(report, replay)
+    if lost is not None and judgement.cause is not Cause.INCOMPLETE:
+        text = f"{lost}, which it may use as well, is not in the log."
+        judgement = replace(judgement, inferred=True, because=(*judgement.because, text))
     if replay.order and all(zone.lacks_block(replay.order) for zone in weighty):
         text = f"Nor was a block of {1 << replay.order} pages free that it may take."
         judgement = replace(judgement, because=(*judgement.because, text))
-    if report.kind is ReportKind.OOM or within_reclaim(report):
-        return judgement  # reclaim had found nothing for many rounds, or it was reclaim that asked and goes on without
+    if within_reclaim(report):
+        return judgement  # it goes on without
     boost = deciding_boost(report, replay, weighty)
     if boost is None:
         return judgement
     size = f"{'at least ' if boost.inferred else ''}{boost.pages} pages"
     text = (
         f"Without the boost of the watermarks ({size}, for a while after page blocks were mixed) the request would "
-        "have passed."
+        "have passed"
     )
+    # Reclaim had found nothing for many rounds: memory goes on running out.
+    text += ", and the kill have come later." if report.kind is ReportKind.OOM else "."
     return replace(
         judgement,
         because=(*judgement.because, text),
@@ -257,6 +265,10 @@ def _by_mark(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     """Too few pages that count were free in every zone."""
     held = [zone for zone in weighty if zone.verdict is Verdict.LOWMEM_RESERVE]
     below = [zone for zone in weighty if zone.verdict is not Verdict.LOWMEM_RESERVE]
+    lost = usable_zone_lost(report, replay)
+    if held and not below and lost is not None:
+        text = f"No verdict: what decided was {lost}, which is not in the log; {_names(held)} had nothing to spare."
+        return Judgement(Cause.INCOMPLETE, False, (text,))
     if held and not below:
         text = f"{_names(held)} had pages above the mark, but kept them for requests that can use no higher zone."
         return Judgement(Cause.LOWMEM_RESERVE, False, (text,))
@@ -286,13 +298,24 @@ def _short(report: Report, replay: Replay, reach: Reach, below: Sequence[ZoneRep
             if has_discount(replay)
             else "below the min mark, and such a caller may not go below it"
         )
-        late = "It was reclaim itself." if within_reclaim(report) else "kswapd had been woken but had not caught up."
-        text = f"The caller could not sleep, and {_names(below)} {'was' if len(below) == 1 else 'were'} {limit}. {late}"
+        text = f"The caller could not sleep, and {_names(below)} {'was' if len(below) == 1 else 'were'} {limit}."
+        if within_reclaim(report):
+            text += " It was reclaim itself."
+        elif _kswapd_gave_up(report, replay, below):
+            text += " Reclaim had found nothing there many times over (all_unreclaimable): kswapd is woken no more."
+            return Judgement(Cause.MEMORY_EXHAUSTED, False, (text,))
+        elif replay.flags.wakes_kswapd:
+            text += " kswapd had been woken but had not caught up."
         return Judgement(Cause.ATOMIC_RESERVE_EXHAUSTED, False, (text,))
     if within_reclaim(report):
         text = f"Reclaim itself asked, which cannot wait for what it is about to free; {_names(below)}: below the mark."
         return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
     return judge_waiting(report, replay, reach, below)
+
+
+def _kswapd_gave_up(report: Report, replay: Replay, zones: Sequence[ZoneReplay]) -> bool:
+    """Kernel: mm/vmscan.c:wakeup_kswapd(): not on nodes where it failed MAX_RECLAIM_RETRIES times (4.12)."""
+    return replay.version is not None and replay.version.at_least(4, 12) and given_up(report, zones)
 
 
 def _names(zones: Sequence[ZoneReplay]) -> str:
@@ -309,6 +332,9 @@ def _no_block(replay: Replay, zones: Sequence[ZoneReplay]) -> Judgement:
         text = f"{_names(zones)}: the only blocks of this size belong to the highatomic reserve."
         return Judgement(Cause.RESERVED_FOR_OTHERS, False, (text,))
     size = human_bytes((1 << replay.order) * replay.page_size)
+    if all(_failed_in_loop(zone) for zone in zones) and not all(zone.lacks_block(replay.order) for zone in zones):
+        text = f"{_names(zones)} had enough free pages, but too few of them in pieces of {size} or more."
+        return Judgement(Cause.FRAGMENTED, False, (text,))
     text = f"{_names(zones)} had enough free pages, but not {size} in one piece that this caller may take."
     return Judgement(Cause.FRAGMENTED, False, (text,))
 

@@ -5,9 +5,9 @@ zones above the request's highest are not printed since 6.1.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
-from pagewarden.diagnose.replay import Replay, is_empty, zone_index
-from pagewarden.kernel.zones import layouts
+from pagewarden.diagnose.replay import Replay, is_empty, layouts_of, zone_index, zone_name
 from pagewarden.klog.types import Report, ZoneDump
 from pagewarden.units import kb_to_pages
 
@@ -58,16 +58,18 @@ def low_size_left_out(report: Report, replay: Replay) -> int | None:
     return None if missing is None else max(0, missing - (report.totals.highmem_pages or 0))
 
 
-def lacks_usable_zone(report: Report, replay: Replay) -> bool:
-    """A zone that the request may use has memory and is not printed on its node: lines of the log were lost."""
+def usable_zone_lost(report: Report, replay: Replay) -> str | None:
+    """The name of a zone that the request may use, that has memory and is not printed: lines of the log were lost."""
     highest = replay.flags.zone if replay.flags is not None else None
     if highest is None:
-        return False
+        return None
+    open_nodes = {zone.dump.node for zone in replay.zones if not zone.by_node}
     for dump, row, found in _rows(report):
         usable = [layout[: zone_index(highest, layout) + 1] for layout in found]
-        if all(_grows_unprinted(dump, row, *each, report) for each in zip(found, usable, strict=True)):
-            return True
-    return False
+        lost = [_grown_unprinted(dump, row, *each, report) for each in zip(found, usable, strict=True)]
+        if dump.node in open_nodes and all(lost):
+            return zone_name(replace(dump, zone=lost[-1][-1]))
+    return None
 
 
 def _drift(report: Report, replay: Replay) -> int:
@@ -82,28 +84,26 @@ def _grown(report: Report) -> Iterator[bool]:
     """For each zone whether its reserves grow where a zone is not printed: they are sums of the sizes above it."""
     for dump, row, found in _rows(report):
         yield all(
-            _grows_unprinted(dump, row, layout, [name for name in layout if name != "HighMem"], report)
+            _grown_unprinted(dump, row, layout, [name for name in layout if name != "HighMem"], report)
             for layout in found
         )
 
 
-def _rows(report: Report) -> Iterator[tuple[ZoneDump, tuple[int, ...], list[tuple[str, ...]]]]:
+def _rows(report: Report) -> Iterator[tuple[ZoneDump, tuple[int, ...], tuple[tuple[str, ...], ...]]]:
     """Each zone with its row of reserves, and the layouts of zones that the row can be of."""
-    names = {dump.zone for dump in report.zones}
-    barred = "HighMem" if report.is_64_bit else "DMA32" if report.is_64_bit is False else None
     for dump in report.zones:
         row = dump.lowmem_reserve_pages or ()
-        found = [layout for layout in layouts(names, len(row)) if barred not in layout] if row else []
+        found = layouts_of(report, len(row))
         if found:
             yield dump, row, found
 
 
-def _grows_unprinted(
+def _grown_unprinted(
     dump: ZoneDump, row: tuple[int, ...], layout: tuple[str, ...], counted: Collection[str], report: Report
-) -> bool:
+) -> list[str]:
     printed = {other.zone for other in report.zones if other.node == dump.node and not is_empty(other)}
-    return any(
-        layout[index] in counted and layout[index] not in printed
+    return [
+        layout[index]
         for index in range(layout.index(dump.zone) + 1, len(row))
-        if row[index] > row[index - 1]
-    )
+        if row[index] > row[index - 1] and layout[index] in counted and layout[index] not in printed
+    ]

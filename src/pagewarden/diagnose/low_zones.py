@@ -1,11 +1,9 @@
 """Requests that can use only the low zones of a machine: what its reserves keep for them, and from whom."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pagewarden.diagnose.replay import Replay, ZoneReplay
+from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, layouts_of
 from pagewarden.kernel.rules import rules_for
-from pagewarden.kernel.zones import layouts
 from pagewarden.klog.types import Report, ZoneDump
 from pagewarden.units import kb_to_pages
 
@@ -23,6 +21,7 @@ class Reserve:
     :ivar others_pages: pages of programs and page cache in the zone: they could lie higher. None where not printed.
     :ivar short_pages: what the request was short of.
     :ivar unheld: nothing is kept from movable requests (most of what programs use, and their page cache).
+    :ivar alone: nothing is kept from anybody, and no higher zone of its node is known: no ratio changes that.
     :ivar mended: the releases that keep something from these again; empty where that is not known.
     """
 
@@ -32,6 +31,7 @@ class Reserve:
     others_pages: int | None
     short_pages: int
     unheld: bool
+    alone: bool
     mended: str
 
     @property
@@ -45,7 +45,7 @@ class Reserve:
     @property
     def larger_helps(self) -> bool:
         """A larger reserve would have kept pages for the request: somebody was there whom it keeps out."""
-        if self.unheld:
+        if self.unheld or self.alone:
             return False
         # A reserve smaller than the shortage: others may have had the rest.
         return not self.own_pages or self.kept_pages <= self.short_pages or (self.others_pages or 0) > self.short_pages
@@ -62,6 +62,7 @@ def reserve_of(report: Report, replay: Replay) -> Reserve | None:
     least, page_size = min(kept, default=0), replay.page_size
     gone = least + kb_to_pages(zone.dump.min_kb or 0, page_size) - kb_to_pages(zone.dump.free_kb or 0, page_size)
     unheld = any(kept) and kept[-1] == 0
+    above = [each for each in replay.zones if each.usable is False and not each.by_node and not is_empty(each.dump)]
     return Reserve(
         zone=zone,
         kept_pages=least,
@@ -69,6 +70,7 @@ def reserve_of(report: Report, replay: Replay) -> Reserve | None:
         others_pages=_others_pages(zone.dump, replay),
         short_pages=zone.check.short_pages,
         unheld=unheld,
+        alone=bool(kept) and not any(kept) and all(each.dump.node != zone.dump.node for each in above),
         mended=_mended_in(replay) if unheld else "",
     )
 
@@ -76,15 +78,10 @@ def reserve_of(report: Report, replay: Replay) -> Reserve | None:
 def _kept_from_others(report: Report, replay: Replay, dump: ZoneDump) -> tuple[int, ...]:
     """What is kept from requests that can go higher, the last of them movable ones; nobody asks for Device."""
     row = dump.lowmem_reserve_pages or ()
-    layout = next((each for each in _layouts(report, len(row)) if not any(row[: each.index(dump.zone) + 1])), ())
+    layout = next((each for each in layouts_of(report, len(row)) if not any(row[: each.index(dump.zone) + 1])), ())
     highest = replay.flags.zone if replay.flags is not None else None
     named = [name for name in layout if name != "Device"]
     return row[named.index(highest if highest in named else "Normal") + 1 : len(named)] if named else ()
-
-
-def _layouts(report: Report, count: int) -> Iterator[tuple[str, ...]]:
-    barred = "HighMem" if report.is_64_bit else "DMA32" if report.is_64_bit is False else None
-    return (each for each in layouts({dump.zone for dump in report.zones}, count) if count and barred not in each)
 
 
 def _mended_in(replay: Replay) -> str:

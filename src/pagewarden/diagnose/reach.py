@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pagewarden.diagnose.context import in_interrupt
-from pagewarden.diagnose.left_out import lacks_usable_zone, size_left_out
+from pagewarden.diagnose.left_out import size_left_out, usable_zone_lost
 from pagewarden.diagnose.replay import Replay, ZoneReplay, allowed_by_mask, bound_nodes, is_empty
 from pagewarden.diagnose.rights import CONFINED
 from pagewarden.klog.types import Report
 from pagewarden.units import pages_to_kb
 
 _LISTS = ("active_file", "inactive_file")
+_ANONYMOUS = ("active_anon", "inactive_anon")
 _WAITING = ("dirty", "unstable")
 _ABOVE_NORMAL = frozenset({"HighMem", "Movable", "Device"})
 
@@ -32,12 +33,14 @@ class Reclaimable:
     :ivar files_kb: the page cache alone.
     :ivar slab_kb: reclaimable slab that is known to lie there.
     :ivar unplaced_slab_kb: reclaimable slab of the machine of which it is not printed where it lies.
+    :ivar anonymous_kb: programs' own memory, which swap could take; 0 where it is not printed.
     :ivar unwritten_kb: of the page cache, what storage must take before it can be freed: dirty or under writeback.
     """
 
     files_kb: int
     slab_kb: int
     unplaced_slab_kb: int
+    anonymous_kb: int
     unwritten_kb: int
 
     @property
@@ -89,9 +92,9 @@ def reach_of(report: Report, replay: Replay) -> Reach:
     found = _whole_machine(report, machine) if whole else _within(report, replay, usable, machine)
     room = [zone for zone in barred if has_room(zone)]
     unprinted_room = _unprinted_room_kb(replay, unprinted_kb, machine)
-    by_node = any(_same_kind(zone, usable) for zone in room) if room else not _memory_above(usable)
+    by_node = any(zone.by_node for zone in room) if room else not _hidden_by_zone(report, replay, usable)
     if room and by_node:
-        room = [zone for zone in room if _same_kind(zone, usable)]
+        room = [zone for zone in room if zone.by_node]
     files = _sum(machine, _LISTS)
     beyond = None if files is None or found is None else max(0, files - found.files_kb)
     return Reach(
@@ -117,10 +120,6 @@ def has_room(zone: ZoneReplay) -> bool:
     return dump.free_kb is not None and dump.high_kb is not None and dump.free_kb > 2 * dump.high_kb > 0
 
 
-def _same_kind(zone: ZoneReplay, usable: Sequence[ZoneReplay]) -> bool:
-    return any(other.dump.zone == zone.dump.zone for other in usable)
-
-
 def _memory_above(usable: Sequence[ZoneReplay]) -> bool:
     """Zones lie above the highest that the request may use: it keeps pages from requests for them."""
     highest = {zone.dump.node: zone.dump for zone in usable}  # a node's zones are printed from the lowest up
@@ -138,9 +137,9 @@ def _unprinted_kb(report: Report, replay: Replay, usable: Sequence[ZoneReplay]) 
     Zones that the kernel had no reason to leave out are lines that the log lost: they prove nothing.
     """
     lost = any(_is_lost(zone) for zone in replay.zones)  # of a zone that is barred in any case
-    if not (lost or _leaves_out_zones(replay, usable) or _leaves_out_nodes(report, replay)):
+    if not (lost or _leaves_out_zones(report, replay, usable) or _leaves_out_nodes(report, replay)):
         return 0
-    if lacks_usable_zone(report, replay):
+    if usable_zone_lost(report, replay) is not None:
         return 0
     dumps = [zone.dump for zone in replay.zones if not _is_lost(zone)]
     missing = size_left_out(report, replay, dumps) or 0
@@ -153,9 +152,23 @@ def _is_lost(zone: ZoneReplay) -> bool:
     return zone.usable is False and zone.dump.free_kb is None
 
 
-def _leaves_out_zones(replay: Replay, usable: Sequence[ZoneReplay]) -> bool:
-    """Kernel: mm/show_mem.c:__show_mem(): no zones above the request's highest (6.1)."""
-    return replay.version is not None and replay.version.at_least(6, 1) and _memory_above(usable)
+def _hidden_by_zone(report: Report, replay: Replay, usable: Sequence[ZoneReplay]) -> bool:
+    """What is not printed lies in higher zones, as far as the report tells."""
+    by_zone = _leaves_out_zones(report, replay, usable) and not _leaves_out_nodes(report, replay)
+    return by_zone or _memory_above(usable)
+
+
+def _leaves_out_zones(report: Report, replay: Replay, usable: Sequence[ZoneReplay]) -> bool:
+    """Kernel: mm/show_mem.c:__show_mem(): no zones above the request's highest (6.1), no nodes with none but these.
+
+    Such a node has no line of any kind; one that has lost only its zones is no such node.
+    """
+    if replay.version is None or not replay.version.at_least(6, 1) or replay.flags is None:
+        return False
+    if _memory_above(usable):
+        return True
+    printed = {zone.node for zone in report.zones}
+    return replay.flags.zone != "Movable" and printed >= {line.node for line in report.nodes}
 
 
 def _leaves_out_nodes(report: Report, replay: Replay) -> bool:
@@ -189,7 +202,7 @@ def _whole_machine(report: Report, machine: Mapping[str, int]) -> Reclaimable | 
     files, slab = _sum(machine, _LISTS), machine.get("slab_reclaimable")
     if files is None or slab is None:
         return None
-    return Reclaimable(files, slab, 0, _unwritten_kb(report, [machine], machine))
+    return Reclaimable(files, slab, 0, _sum(machine, _ANONYMOUS) or 0, _unwritten_kb(report, [machine], machine))
 
 
 def _within(
@@ -208,7 +221,8 @@ def _within(
         return None
     files = sum(each or 0 for each in sums)
     slab, unplaced = _slab_kb(replay, usable, zones, machine)
-    return Reclaimable(files, slab, unplaced, min(files, _unwritten_kb(report, values, machine)))
+    anonymous = sum(_sum(each, _ANONYMOUS) or 0 for each in values)
+    return Reclaimable(files, slab, unplaced, anonymous, min(files, _unwritten_kb(report, values, machine)))
 
 
 def _slab_kb(

@@ -7,20 +7,20 @@ from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm, Judgement, Remedy
 from pagewarden.diagnose.holders import holder_remedies, holders_of
 from pagewarden.diagnose.known_fixes import Fix
+from pagewarden.diagnose.left_out import usable_zone_lost
 from pagewarden.diagnose.low_zones import Reserve, reserve_of
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
-from pagewarden.diagnose.replay import Replay
+from pagewarden.diagnose.replay import Replay, ZoneReplay
 from pagewarden.diagnose.rights import has_discount, highest_zone, names_its_node
 from pagewarden.diagnose.types import Cause
+from pagewarden.diagnose.waiting import COSTLY_ORDER
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
+from pagewarden.units import kb_to_pages
 
 MIN_FREE = "vm.min_free_kbytes"
 BOOST = "vm.watermark_boost_factor"
 RATIO = "vm.lowmem_reserve_ratio"
-COSTLY_ORDER = 3
-"""Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
-
 _NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
 
 
@@ -36,6 +36,8 @@ def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
     """Say what the failure did to the machine's users."""
     if report.kind in (ReportKind.OOM, ReportKind.MEMCG_OOM):
         return Harm.KILLED
+    if judgement.never_refused:
+        return Harm.NONE
     if report.kind is ReportKind.MEMORY_DUMP or report.kind is ReportKind.UNRECOGNISED:
         return Harm.NONE
     if report.kind in (ReportKind.ALLOCATION_STALL, ReportKind.DEADLOCK_WARNING):
@@ -68,10 +70,22 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
         Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
         for fix in fixes
     ]
-    if case.boosted:
-        found.append(_WITHOUT_BOOST)
-    found += (_unwritten if judgement.unwritten else _BY_CAUSE[judgement.cause])(case)
-    return tuple(found)
+    if judgement.never_refused:
+        return (*found, _DYING)
+    answers = (_unwritten if judgement.unwritten else _BY_CAUSE[judgement.cause])(case)
+    if not case.boosted:
+        return (*found, *answers)
+    if case.report.kind is ReportKind.OOM:  # it came earlier for the boost, not because of it
+        return (*found, *answers, _WITHOUT_BOOST)
+    return (*found, _WITHOUT_BOOST, *answers)
+
+
+_DYING = Remedy(
+    "look for the kill that came before",
+    None,
+    None,
+    "a task that is being killed needs its memory no more; what is to be mended is what the kill was for",
+)
 
 
 _WITHOUT_BOOST = Remedy(
@@ -212,6 +226,8 @@ def _zone_restricted(case: Case) -> list[Remedy]:
 
 def _no_reserve(reserve: Reserve) -> str:
     """Why a larger reserve is no answer."""
+    if reserve.alone:
+        return "its node shows no zone above it, and vm.lowmem_reserve_ratio keeps pages only from who can use one"
     if not reserve.own_pages:
         return "this kernel keeps nothing of it from movable requests, most of what programs use, whatever the ratio"
     nobody = f", and {reserve.nobody_else} lies there" if reserve.nobody_else else ""
@@ -264,7 +280,7 @@ def _node_restricted(case: Case) -> list[Remedy]:
 def _reserved(case: Case) -> list[Remedy]:
     zones = [zone for zone in case.replay.zones if zone.usable]
     by_block = any(zone.verdict is Verdict.NO_BLOCK for zone in zones)
-    if not by_block and any(zone.dump.free_cma_kb for zone in zones):
+    if not by_block and any(_short_by_cma(zone, case.replay) for zone in zones):
         why = "CMA pages serve only movable requests; a smaller cma= on the kernel command line returns them to all"
         return [Remedy("make the CMA area smaller", "action:reduce-load", None, why)]
     version = case.replay.version if case.replay.known else None
@@ -272,8 +288,17 @@ def _reserved(case: Case) -> list[Remedy]:
     if in_use and version is not None and not version.at_least(6, 12):
         why = "until 6.12 the pages of the highatomic reserve that are in use are taken off what is free as well"
         return [Remedy("update the kernel", "action:kernel-upgrade", None, why)]
+    if case.report.kind is ReportKind.OOM and version is not None and not version.at_least(6, 8):
+        why = "6.8 and later give the highatomic reserve back before they kill; before, that came too late"
+        return [Remedy("update the kernel", "action:kernel-upgrade", None, why), *_holders(case)]
     why = "the highatomic reserve is at most a hundredth of a zone, and the kernel gives it back when it reclaims"
     return [Remedy("no setting changes this reserve", None, None, why)]
+
+
+def _short_by_cma(zone: ZoneReplay, replay: Replay) -> bool:
+    """With its CMA pages counted the zone would have had enough."""
+    short = 0 if zone.check is None else zone.check.short_pages
+    return bool(short) and kb_to_pages(zone.dump.free_cma_kb or 0, replay.page_size) >= short
 
 
 def _exhausted(case: Case) -> list[Remedy]:
@@ -298,6 +323,10 @@ def _recovered(case: Case) -> list[Remedy]:
         why = "no task, cache or pool in the report holds a large share of memory"
         found = [Remedy("look at what ran at that time", "action:reduce-load", None, why)]
     return [*found, Remedy(f"{MIN_FREE} is not the cure", None, None, "a kill comes when reclaim finds nothing more")]
+
+
+def _reclaim_slow(case: Case) -> list[Remedy]:
+    return [*([_compaction(case)] if _lacks_block(case) else []), *_slow(case)]
 
 
 def _slow(case: Case) -> list[Remedy]:
@@ -345,7 +374,7 @@ def _address_space(case: Case) -> list[Remedy]:
 
 
 def _incomplete(case: Case) -> list[Remedy]:
-    if not case.report.zones:
+    if not case.report.zones or usable_zone_lost(case.report, case.replay) is not None:
         why = "the lines after its header, with the zones, decide; 'journalctl -k' has them, the output of grep has not"
         return [Remedy("read the whole log", None, None, why)]
     if case.replay.disagreement:
@@ -361,7 +390,7 @@ _BY_CAUSE = {
     Cause.NODE_RESTRICTED: _node_restricted,
     Cause.RESERVED_FOR_OTHERS: _reserved,
     Cause.MEMORY_EXHAUSTED: _exhausted,
-    Cause.RECLAIM_TOO_SLOW: _slow,
+    Cause.RECLAIM_TOO_SLOW: _reclaim_slow,
     Cause.REQUEST_TOO_LARGE: _too_large,
     Cause.MEMCG_LIMIT: _memcg,
     Cause.ADDRESS_SPACE: _address_space,

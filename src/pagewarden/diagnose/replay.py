@@ -7,7 +7,7 @@ from functools import lru_cache
 from pagewarden.diagnose.context import in_interrupt, within_reclaim
 from pagewarden.diagnose.releases import candidate_versions
 from pagewarden.kernel.allocation import AllocRequest, Check, Verdict, ZoneState, check_zone
-from pagewarden.kernel.allocation_boost import infer_boost_ranges
+from pagewarden.kernel.allocation_boost import PrintedMarks, infer_boost_ranges
 from pagewarden.kernel.allocation_rules import AllocationRules, Boost, HighAtomic, allocation_rules
 from pagewarden.kernel.gfp import GfpFlags, flags_from_mask, flags_from_names, format_mask, parse_names
 from pagewarden.kernel.gfp_readings import Sense, consistent_generations
@@ -28,6 +28,7 @@ class ZoneReplay:
     :ivar usable: the request may use this zone at all; None where its mask does not tell.
     :ivar check: the steps; None for zones that are not eligible or not printed well enough.
     :ivar reason: why nothing certain can be said; empty where it can.
+    :ivar by_node: its kind of zone is allowed; its node is what bars the request.
     """
 
     dump: ZoneDump
@@ -35,6 +36,7 @@ class ZoneReplay:
     verdict: Verdict
     check: Check | None
     reason: str = ""
+    by_node: bool = False
 
     @property
     def name(self) -> str:
@@ -159,10 +161,12 @@ def _replay_zone(
         return ZoneReplay(dump, None, Verdict.UNKNOWN, None, "the report prints no mask")
     if flags.zone is None:
         return ZoneReplay(dump, None, Verdict.UNKNOWN, None, "the zone bits of the mask contradict each other")
-    possible = _layouts(report.zones, flags.zone)
+    possible = _layouts(report, flags.zone)
     eligible = {_is_eligible(dump.zone, flags.zone, layout) for layout in possible}
-    if eligible == {False} or is_empty(dump) or not _node_allowed(report, dump, flags):
+    if eligible == {False} or is_empty(dump):
         return ZoneReplay(dump, False, Verdict.NOT_ELIGIBLE, None)
+    if not _node_allowed(report, dump, flags):
+        return ZoneReplay(dump, False, Verdict.NOT_ELIGIBLE, None, by_node=True)
     if dump.free_kb is None or dump.min_kb is None:
         return ZoneReplay(dump, True, Verdict.UNKNOWN, None, "its free: line is not in the report")
     reserves = {_reserve(report, dump, flags.zone, layout, rules) for layout in possible}
@@ -188,11 +192,18 @@ def is_empty(dump: ZoneDump) -> bool:
     return pages == 0
 
 
-def _layouts(dumps: Sequence[ZoneDump], highest: str) -> tuple[tuple[str, ...], ...]:
-    """The layouts of zones that this kernel can have, by the names and reserves it prints."""
+def layouts_of(report: Report, count: int) -> tuple[tuple[str, ...], ...]:
+    """The layouts of COUNT zones that its kernel can have: HighMem is of 32 bits, DMA32 of 64."""
+    barred = "HighMem" if report.is_64_bit else "DMA32" if report.is_64_bit is False else None
+    names = {dump.zone for dump in report.zones}
+    return tuple(each for each in layouts(names, count) if barred not in each) if count else ()
+
+
+def _layouts(report: Report, highest: str) -> tuple[tuple[str, ...], ...]:
+    """Those that the reserves it prints fit as well."""
+    dumps = report.zones
     names = {dump.zone for dump in dumps}
-    lengths = {len(dump.lowmem_reserve_pages) for dump in dumps if dump.lowmem_reserve_pages}
-    found = layouts(names, max(lengths)) if lengths else ()
+    found = layouts_of(report, max((len(dump.lowmem_reserve_pages or ()) for dump in dumps), default=0))
     fitting = tuple(layout for layout in found if all(_reserve_fits(dump, dumps, layout, highest) for dump in dumps))
     if fitting or found:
         return fitting or found
@@ -310,14 +321,15 @@ def inferred_boosts(report: Report, page_size: int) -> dict[tuple[int | None, st
     """
     if any(dump.boost_kb is not None for dump in report.zones):
         return {}
-    known = [
-        dump
+    marks = {
+        (dump.node, dump.zone): PrintedMarks(
+            kb_to_pages(dump.min_kb, page_size), kb_to_pages(dump.low_kb - dump.min_kb, page_size), managed
+        )
         for dump in report.zones
-        if dump.min_kb is not None and kb_to_pages(dump.managed_kb or 0, page_size) and dump.zone in _PROPORTIONAL
-    ]
-    pairs = [(kb_to_pages(dump.min_kb or 0, page_size), kb_to_pages(dump.managed_kb or 0, page_size)) for dump in known]
-    ranges = infer_boost_ranges(pairs) if len(pairs) > 1 else ()
-    return {(dump.node, dump.zone): found for dump, found in zip(known, ranges, strict=False)}
+        if dump.min_kb is not None and dump.low_kb is not None and dump.zone in _PROPORTIONAL
+        if (managed := kb_to_pages(dump.managed_kb or 0, page_size))
+    }
+    return dict(zip(marks, infer_boost_ranges(list(marks.values())), strict=True)) if len(marks) > 1 else {}
 
 
 def zone_state(

@@ -14,6 +14,9 @@ from pagewarden.units import human_bytes
 RECLAIMABLE_PERCENT = 20
 """Page cache and reclaimable slab above this share of memory means that reclaim had something to take."""
 
+COSTLY_ORDER = 3
+"""Kernel: PAGE_ALLOC_COSTLY_ORDER: above it the allocator gives up rather than kill somebody."""
+
 MUCH_KB = 1024 * 1024
 """So does this much, where it is also several times what the high marks ask for."""
 
@@ -59,11 +62,20 @@ def given_up(report: Report, zones: Sequence[ZoneReplay]) -> bool:
 def judge_waiting(report: Report, replay: Replay, reach: Reach, zones: Sequence[ZoneReplay]) -> Judgement:
     """Judge a request that could wait and found every zone that matters below the mark."""
     names = ", ".join(zone.name for zone in zones)
+    if never_refused(report, replay):
+        text = (
+            f"{names}: below the mark. The kernel tries such a request until it succeeds, whatever that takes: only a "
+            "task that is being killed (or that frees memory itself) is refused."
+        )
+        return Judgement(Cause.MEMORY_EXHAUSTED, True, (text,), never_refused=True)
     if report.constraint in CONFINED:
         return _confined(report, reach, names)
     found = reach.reclaimable
     if found is None or not is_much(found.total_kb, reach.size_kb, zones):
-        return _cache_beyond(report, replay, reach, zones) or _exhausted(found, names)
+        beyond = _cache_beyond(report, replay, reach, zones)
+        return beyond or _swappable(report, replay, reach, zones) or _exhausted(found, names)
+    if _cannot_be_joined(report, replay, zones) and is_much(found.clean_kb, reach.size_kb, zones):
+        return _unjoined(replay, found, names)
     if found.unwritten_kb * 2 > found.total_kb and not is_much(found.clean_kb, reach.size_kb, zones):
         return _unwritten(report, found, names)
     if report.kind is ReportKind.OOM or given_up(report, zones):
@@ -76,6 +88,22 @@ def judge_waiting(report: Report, replay: Replay, reach: Reach, zones: Sequence[
     if not reach.has_room_beyond:
         return judgement
     return replace(judgement, because=(text, *restricted(report, replay, reach, zones).because))
+
+
+def never_refused(report: Report, replay: Replay) -> bool:
+    """Whether the kernel would rather kill than refuse: small, in no hurry to give up, and of a zone that kills serve.
+
+    Kernel: mm/page_alloc.c:__alloc_pages_slowpath(), __alloc_pages_may_oom(): orders up to PAGE_ALLOC_COSTLY_ORDER,
+    no zone below Normal. Until 4.12 __GFP_REPEAT meant nothing to these. No worker is killed: one that is refused
+    writes memory out (PF_MEMALLOC), and memory was short indeed.
+    """
+    flags, order = replay.flags, report.order
+    if (report.comm or "").startswith("kworker/"):
+        return False
+    if report.kind is not ReportKind.PAGE_ALLOCATION_FAILURE or flags is None or order is None or not replay.known:
+        return False
+    may_fail = flags.noretry or flags.has("RETRY_MAYFAIL") or flags.thisnode or flags.zone in (None, "DMA", "DMA32")
+    return 0 <= order <= COSTLY_ORDER and flags.can_direct_reclaim and not may_fail
 
 
 def is_much(reclaimable_kb: int, total_kb: int, zones: Sequence[ZoneReplay]) -> bool:
@@ -133,6 +161,50 @@ def _cache_beyond(report: Report, replay: Replay, reach: Reach, zones: Sequence[
         "in other zones."
     )
     return Judgement(Cause.ZONE_RESTRICTED, True, (text,))
+
+
+def _swappable(report: Report, replay: Replay, reach: Reach, zones: Sequence[ZoneReplay]) -> Judgement | None:
+    """Reclaim was still busy with programs' memory: this is not the end, as a kill would be.
+
+    Kernel: mm/vmscan.c:zone_reclaimable_pages(): anonymous pages count while there is swap to take them
+    """
+    found, free_kb = reach.reclaimable, report.totals.swap_free_kb
+    if found is None or free_kb is None or replay.flags is None or not replay.flags.io:
+        return None
+    swappable = min(found.anonymous_kb, free_kb)
+    if report.kind is ReportKind.OOM or given_up(report, zones) or not is_much(swappable, reach.size_kb, zones):
+        return None
+    names = ", ".join(zone.name for zone in zones)
+    text = (
+        f"{names}: below the mark. {human_bytes(found.total_kb * 1024)} of page cache and slab were left; of programs' "
+        f"memory {human_bytes(swappable * 1024)} could go to swap, which takes as long as its device."
+    )
+    return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
+
+
+def _cannot_be_joined(report: Report, replay: Replay, zones: Sequence[ZoneReplay]) -> bool:
+    """A kill for want of a block: however much could be reclaimed is not asked.
+
+    Kernel: mm/page_alloc.c:should_reclaim_retry() (4.7): __zone_watermark_ok() of the order, with what is reclaimable
+    counted as free pages; these are in no free list.
+    """
+    modern = replay.version is not None and replay.version.at_least(4, 7)
+    return (
+        modern
+        and report.kind is ReportKind.OOM
+        and 0 < replay.order <= COSTLY_ORDER
+        and not given_up(report, zones)
+        and all(zone.lacks_block(replay.order) for zone in zones)
+    )
+
+
+def _unjoined(replay: Replay, found: Reclaimable, names: str) -> Judgement:
+    text = (
+        f"{names}: below the mark. {human_bytes(found.clean_kb * 1024)} of page cache and slab could be freed, but "
+        f"this kernel does not go on reclaiming where no block of {1 << replay.order} pages is free: freed pages need "
+        "not be neighbours."
+    )
+    return Judgement(Cause.FRAGMENTED, True, (text,))
 
 
 def _unwritten(report: Report, found: Reclaimable, names: str) -> Judgement:

@@ -6,6 +6,7 @@ Everything is strict: a zone passes only if the free pages that count are more t
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from pagewarden.kernel.allocation_boost import gap_bounds
 from pagewarden.kernel.allocation_rights import Attempt, attempts
 from pagewarden.kernel.allocation_rules import AllocationRules, Boost, Cma, FastPath, HighAtomic, OrderTest
 from pagewarden.kernel.gfp import GfpFlags
@@ -154,19 +155,12 @@ def passes(
 
 
 def _boost_bounds(state: ZoneState) -> tuple[int, int]:
-    """Least and most that a boost can be.
-
-    The gap between min and low is a quarter of the min mark without its boost, or more (watermark_scale_factor): a min
-    mark of more than four gaps is boosted, one of exactly four is not.
-    """
+    """Least and most that a boost can be."""
     if state.boost_pages is not None:
         return state.boost_pages, state.boost_pages
     if state.boost_range is not None:
         return state.boost_range
-    gap = state.low_pages - state.min_pages
-    if state.min_pages >> 2 == gap:
-        return 0, 0
-    return max(0, state.min_pages - (4 * gap + 3)), state.min_pages
+    return gap_bounds(state.min_pages, state.low_pages - state.min_pages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from pagewarden.klog.types import Frame, FreeBlocks, NodeDump, Report, ReportKin
 
 PAGE_KB = 4
 
+WAITS = "GFP_KERNEL|__GFP_NORETRY"
+"""Of a caller that can wait and may be refused: without the latter small orders are tried for ever."""
+
 
 def blocks(*counts: int, letters: str = "") -> tuple[FreeBlocks, ...]:
     """Free blocks by order; `letters` for each order that has any."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.diagnose.reports import blocks, failure, modern, recent, trace, zone
+from tests.unit.diagnose.reports import WAITS, blocks, failure, modern, recent, trace, zone
 
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
@@ -33,11 +33,11 @@ CASES: dict[Cause, Report] = {
         modern("DMA32", 100, 1000, (0, 0, 0), BIG), normal(90_000), names="GFP_KERNEL|GFP_DMA32"
     ),
     Cause.NODE_RESTRICTED: recent(
-        normal(100), modern("Normal", 90_000, 1000, (0, 0, 0, 0), BIG, node=1), names="GFP_KERNEL", nodemask="0"
+        normal(100), modern("Normal", 90_000, 1000, (0, 0, 0, 0), BIG, node=1), names=WAITS, nodemask="0"
     ),
-    Cause.RESERVED_FOR_OTHERS: recent(normal(1400, free_cma_kb=5000), names="GFP_KERNEL"),
-    Cause.MEMORY_EXHAUSTED: recent(normal(900), names="GFP_KERNEL"),
-    Cause.RECLAIM_TOO_SLOW: recent(normal(900), names="GFP_KERNEL", counters_pages=PLENTY_LEFT),
+    Cause.RESERVED_FOR_OTHERS: recent(normal(1400, free_cma_kb=5000), names=WAITS),
+    Cause.MEMORY_EXHAUSTED: recent(normal(900), names=WAITS),
+    Cause.RECLAIM_TOO_SLOW: recent(normal(900), names=WAITS, counters_pages=PLENTY_LEFT),
     Cause.REQUEST_TOO_LARGE: recent(normal(2000), order=11),
     Cause.MEMCG_LIMIT: recent(kind=ReportKind.MEMCG_OOM, memcg=Memcg(limited="/a")),
     Cause.ADDRESS_SPACE: recent(kind=ReportKind.VMALLOC_FAILURE, address_space=True),
@@ -88,7 +88,7 @@ def test_a_network_driver_is_asked_for_smaller_bursts() -> None:
 
 
 def test_a_large_order_is_the_habit_of_its_caller() -> None:
-    report = recent(normal(2000), order=4, names="GFP_KERNEL", trace=trace("xs_setup_xprt [sunrpc]"))
+    report = recent(normal(2000), order=4, names=WAITS, trace=trace("xs_setup_xprt [sunrpc]"))
     first = diagnose(report).remedies[0]
     assert "16 contiguous pages is a habit of xs_setup_xprt [sunrpc]" in first.why
 
@@ -111,7 +111,7 @@ def test_jumbo_frames() -> None:
 
 def test_before_4_6_there_is_no_watermark_scale_factor() -> None:
     old = failure(
-        zone("Normal", 900, 1000, (0, 0, 0), BIG), gfp_mask=0xD0, release="3.10.0", counters_pages=PLENTY_LEFT
+        zone("Normal", 900, 1000, (0, 0, 0), BIG), gfp_mask=0x10D0, release="3.10.0", counters_pages=PLENTY_LEFT
     )
     found = diagnose(old)
     assert found.judgement.cause is Cause.RECLAIM_TOO_SLOW
@@ -196,7 +196,7 @@ class TestBoost:
         assert found.judgement.boosted_pages
         assert keys(found) == [self.BOOST, "action:driver-ring"]
 
-    @pytest.mark.parametrize("names", ["GFP_NOWAIT", "GFP_KERNEL"])
+    @pytest.mark.parametrize("names", ["GFP_NOWAIT", WAITS])
     def test_no_mark_is_named_beside_it(self, names: str) -> None:
         found = diagnose(recent(normal(6000, 6656, boost_kb=18_432), names=names, counters_pages=PLENTY_LEFT))
         assert found.judgement.boosted_pages

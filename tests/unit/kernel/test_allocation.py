@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pagewarden.kernel.allocation import AllocRequest, Check, Verdict, ZoneState, check_zone, passes
-from pagewarden.kernel.allocation_boost import infer_boost_ranges
+from pagewarden.kernel.allocation_boost import PrintedMarks, infer_boost_ranges
 from pagewarden.kernel.allocation_rules import AllocationRules, allocation_rules
 from pagewarden.kernel.gfp import flags_from_names, parse_names
 from pagewarden.kernel.version import parse_version
@@ -470,13 +470,21 @@ def test_a_boost_that_is_not_printed() -> None:
 
 def test_boosts_are_inferred_from_the_proportions_of_the_zones() -> None:
     # 6.1 with 67584 kB: DMA, DMA32 and Normal of one machine, as printed; then with 3000 pages of boost on the last.
-    plain = ((64, 3840), (12899, 765920), (3931, 235498))
-    assert infer_boost_ranges(plain) == ((0, 0), (0, 0), (0, 0))
-    *others, (least, most) = infer_boost_ranges((*plain[:2], (6931, 235498)))
+    dma, dma32 = PrintedMarks(64, 16, 3840), PrintedMarks(12899, 3224, 765920)
+    upper = PrintedMarks(3931, 982, 235498)
+    assert infer_boost_ranges((dma, dma32, upper)) == ((0, 0), (0, 0), (0, 0))
+    *others, (least, most) = infer_boost_ranges((dma, dma32, replace(upper, min_pages=6931)))
     assert others == [(0, 0), (0, 0)]
     assert least <= 3000 <= most
     assert most - least < 400
     assert infer_boost_ranges(()) == ()
+
+
+@pytest.mark.parametrize("gaps", [(16, 3224, 982), (64, 12899, 3931)])  # a quarter of min; of the scale factor
+def test_a_balloon_that_took_memory_is_no_boost(gaps: tuple[int, int, int]) -> None:
+    sizes = (3840, 765920, 235498 // 2)  # marks are not computed anew
+    zones = [PrintedMarks(*each) for each in zip((64, 12899, 3931), gaps, sizes, strict=True)]
+    assert infer_boost_ranges(zones) == ((0, 0), (0, 0), (0, 0))
 
 
 # Lists that end early.
