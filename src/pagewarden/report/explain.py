@@ -12,7 +12,8 @@ from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.replay import ZoneReplay, is_empty
 from pagewarden.kernel.allocation import Check, Verdict
 from pagewarden.klog.types import PANICKED, LogRead, ReportGroup, ReportKind
-from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table
+from pagewarden.report.headline import when_text
+from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table, printable
 
 _KIND = {
     ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
@@ -75,11 +76,16 @@ def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableTy
         table.add_row("", f"and {len(counts) - 20} more", "")
     yield table
     held_back = sum(group.suppressed_count or 0 for _, group, _ in rows)
-    if held_back:
-        yield f"The kernel held back {held_back} more messages: the reports in a log are fewer than the failures."
+    if held_back and len(rows) > 1:  # a single group says so itself
+        yield _held_back(held_back)
     if len(logs) > 1:
         yield from _each_log(rows, logs)
     yield ""
+
+
+def _held_back(count: int) -> str:
+    more = f"{count} more message{'s' if count > 1 else ''}"
+    return f"The kernel held back {more}: the reports in a log are fewer than the failures."
 
 
 def _counts(groups: Sequence[ReportGroup]) -> str:
@@ -118,6 +124,8 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     yield title
     yield Padding(Flowing(Text(_where(file, group, diagnosis), style="dim")), (0, 0, 0, 3))
     yield Padding(Text(diagnosis.explanation), (1, 0, 0, 3))
+    if group.suppressed_count:
+        yield Padding(Text(_held_back(group.suppressed_count)), (0, 0, 0, 3))
     if report.raw:
         lines = report.raw.splitlines()
         shown = lines[:MAX_RAW_LINES] + (["..."] if len(lines) > MAX_RAW_LINES else [])
@@ -152,12 +160,9 @@ def _harm(diagnosis: Diagnosis) -> tuple[str, str]:
 def _where(file: str, group: ReportGroup, diagnosis: Diagnosis) -> str:
     report = diagnosis.report
     times = f"{group.count} times, " if group.count > 1 else ""
-    when = group.first_timestamp or "no time given"
-    if group.count > 1 and group.last_timestamp != group.first_timestamp:
-        when = f"{when} to {group.last_timestamp}"
     kernel = f"Linux {report.release}" if report.release else "kernel not named"
-    place = f"{file}:{group.line_numbers[0]}"
-    return f"{place}, {times}{when}, {kernel}" + (f", {_request(diagnosis)}" if _request(diagnosis) else "")
+    place = f"{printable(file)}:{group.line_numbers[0]}"
+    return f"{place}, {times}{when_text(group)}, {kernel}" + (f", {_request(diagnosis)}" if _request(diagnosis) else "")
 
 
 def _zones(zones: Sequence[ZoneReplay]) -> Table:
