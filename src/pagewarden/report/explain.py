@@ -1,7 +1,7 @@
 """`pagewarden explain` for people."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -12,7 +12,17 @@ from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.replay import ZoneReplay, is_empty
 from pagewarden.kernel.allocation import Check, Verdict
 from pagewarden.klog.types import PANICKED, LogRead, ReportGroup, ReportKind
-from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table
+from pagewarden.report.headline import (
+    NOT_NAMED,
+    PANIC,
+    action_text,
+    harm_text,
+    names_text,
+    setting_text,
+    victim_name,
+    when_text,
+)
+from pagewarden.report.words import Flowing, hanging, lines_read, log_name, plain_table, printable
 
 _KIND = {
     ReportKind.PAGE_ALLOCATION_FAILURE: "page allocation failure",
@@ -24,12 +34,6 @@ _KIND = {
     ReportKind.NOMMU_FAILURE: "contiguous allocation failure (no MMU)",
     ReportKind.MEMORY_DUMP: "memory dump without a request",
     ReportKind.UNRECOGNISED: "unrecognised memory report",
-}
-_HARM = {
-    Harm.NONE: ("no harm", "green"),
-    Harm.DEGRADED: ("degraded, not an outage", "yellow"),
-    Harm.FAILED: ("the request failed", "bold yellow"),
-    Harm.KILLED: ("a process was killed", "bold red"),
 }
 _VERDICT = {
     Verdict.WOULD_PASS: "would pass",
@@ -48,7 +52,10 @@ Rows = Sequence[tuple[str, ReportGroup, Diagnosis]]
 
 
 def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableType]:
-    """What was read, and one line for each kind of report in it, most frequent first; nothing for a single report."""
+    """What was read, and a line for each kind of report in it; nothing for a single report.
+
+    Kills first, then the most frequent: one kill must not drown in a thousand failures.
+    """
     total = sum(group.count for _, group, _ in rows)
     if total == 0:
         yield "No memory reports found."
@@ -61,25 +68,64 @@ def render_summary(rows: Rows, logs: Sequence[LogRead]) -> Iterator[RenderableTy
             yield from _each_log(rows, logs)
             yield ""
         return
-    counts: Counter[tuple[str, str, str]] = Counter()
+    kinds: dict[tuple[str, str, str], _Kind] = {}
     for _, group, diagnosis in rows:
-        counts[_KIND[diagnosis.report.kind], _request(diagnosis), diagnosis.judgement.cause.value] += group.count
+        key = _KIND[diagnosis.report.kind], _request(diagnosis), diagnosis.judgement.cause.value
+        kinds.setdefault(key, _Kind()).add(group, diagnosis)
     # What and the request share a column: rich narrows columns without regard for words that must stay whole.
     table = plain_table("times", "what", "cause")
     for column in table.columns[1:]:
         column.justify = "left"
     table.columns[2].no_wrap = True
-    for (kind, request, cause), count in counts.most_common(20):
-        table.add_row(str(count), Flowing(Text(", ".join(part for part in (kind, request) if part))), cause)
-    if len(counts) > 20:
-        table.add_row("", f"and {len(counts) - 20} more", "")
+    worst_first = sorted(kinds.items(), key=lambda entry: (not entry[1].killed, -entry[1].count))
+    for (kind, request, cause), counted in worst_first[:20]:
+        what = Text(", ".join(part for part in (kind, request) if part), overflow="fold")
+        if counted.killed:
+            what.append(f"\n{counted.harm()}", style="bold red")
+        table.add_row(str(counted.count), Flowing(what), cause)
+    if len(kinds) > 20:
+        table.add_row("", f"and {len(kinds) - 20} more", "")
     yield table
     held_back = sum(group.suppressed_count or 0 for _, group, _ in rows)
-    if held_back:
-        yield f"The kernel held back {held_back} more messages: the reports in a log are fewer than the failures."
+    if held_back and len(rows) > 1:  # a single group says so itself
+        yield _held_back(held_back)
     if len(logs) > 1:
         yield from _each_log(rows, logs)
     yield ""
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What the reports in one line of the summary did.
+
+    :ivar not_named: reports whose victim is not known: of repeats one example is kept.
+    """
+
+    count: int = 0
+    killed: bool = False
+    panicked: bool = False
+    victims: list[str] = field(default_factory=list)
+    not_named: int = 0
+
+    def add(self, group: ReportGroup, diagnosis: Diagnosis) -> None:
+        report = diagnosis.report
+        self.count += group.count
+        self.killed |= diagnosis.harm is Harm.KILLED
+        self.panicked |= report.panicked
+        self.victims += [victim_name(victim) for victim in report.victims]
+        self.not_named += group.count - bool(report.victims)
+
+    def harm(self) -> str:
+        if self.panicked:
+            return PANIC
+        if not self.victims:
+            return NOT_NAMED
+        return f"killed {names_text(self.victims, len(self.victims) + self.not_named)}"
+
+
+def _held_back(count: int) -> str:
+    more = f"{count} more message{'s' if count > 1 else ''}"
+    return f"The kernel held back {more}: the reports in a log are fewer than the failures."
 
 
 def _counts(groups: Sequence[ReportGroup]) -> str:
@@ -108,16 +154,21 @@ def _request(diagnosis: Diagnosis) -> str:
 
 
 def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    """One report: what, where and when, the paragraph, the zones with the arithmetic, what to do."""
+    """One report: what and whom, what to do first, where and when, the paragraph, the zones, all there is to do."""
     report = diagnosis.report
-    title = Text(f"{number}. {_KIND[report.kind]}", style="bold")
-    harm, style = _harm(diagnosis)
+    title = Text(_KIND[report.kind], style="bold", overflow="fold")  # of names nothing is cut off
+    harm, style = harm_text(group, diagnosis)
     cause = diagnosis.judgement.cause.value + (" (inferred)" if diagnosis.judgement.inferred else "")
     title.append(f"  {cause}", style="bold yellow")
     title.append(f"  {harm}", style=style)
-    yield title
+    yield hanging(f"{number}.", title, "bold")
+    label, words = action_text(group, diagnosis)
+    action = Text(words, overflow="fold")
+    yield Padding(hanging(label, action, "bold") if label else action, (0, 0, 0, 3))
     yield Padding(Flowing(Text(_where(file, group, diagnosis), style="dim")), (0, 0, 0, 3))
     yield Padding(Text(diagnosis.explanation), (1, 0, 0, 3))
+    if group.suppressed_count:
+        yield Padding(Text(_held_back(group.suppressed_count)), (0, 0, 0, 3))
     if report.raw:
         lines = report.raw.splitlines()
         shown = lines[:MAX_RAW_LINES] + (["..."] if len(lines) > MAX_RAW_LINES else [])
@@ -128,12 +179,8 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     if diagnosis.remedies:
         yield Padding(Text("What to do", style="bold"), (1, 0, 0, 3))
     for remedy in diagnosis.remedies:
-        setting = ""
-        if remedy.key and remedy.value:
-            setting = f" ({remedy.key}={remedy.value})"
-        elif remedy.key and remedy.key.startswith("vm.") and remedy.key not in remedy.action:
-            setting = f" ({remedy.key})"
-        yield Padding(hanging("-", Text(f"{remedy.action}{setting}: {remedy.why}")), (0, 0, 0, 3))
+        item = f"{remedy.action}{setting_text(remedy)}: {remedy.why}"
+        yield Padding(hanging("-", Text(item)), (0, 0, 0, 3))
     for note in report.notes:
         if note == PANICKED:  # which stands above
             continue
@@ -141,23 +188,12 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
     yield ""
 
 
-def _harm(diagnosis: Diagnosis) -> tuple[str, str]:
-    if diagnosis.report.panicked:
-        return "the kernel panicked", "bold red"
-    if diagnosis.report.kind in (ReportKind.MEMORY_DUMP, ReportKind.UNRECOGNISED):
-        return "harm not known", "dim"
-    return _HARM[diagnosis.harm]
-
-
 def _where(file: str, group: ReportGroup, diagnosis: Diagnosis) -> str:
     report = diagnosis.report
     times = f"{group.count} times, " if group.count > 1 else ""
-    when = group.first_timestamp or "no time given"
-    if group.count > 1 and group.last_timestamp != group.first_timestamp:
-        when = f"{when} to {group.last_timestamp}"
     kernel = f"Linux {report.release}" if report.release else "kernel not named"
-    place = f"{file}:{group.line_numbers[0]}"
-    return f"{place}, {times}{when}, {kernel}" + (f", {_request(diagnosis)}" if _request(diagnosis) else "")
+    place = f"{printable(file)}:{group.line_numbers[0]}"
+    return f"{place}, {times}{when_text(group)}, {kernel}" + (f", {_request(diagnosis)}" if _request(diagnosis) else "")
 
 
 def _zones(zones: Sequence[ZoneReplay]) -> Table:

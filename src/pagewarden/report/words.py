@@ -55,7 +55,7 @@ class Flowing:
                     breaks.append(at)
                     start = at
                 at = end
-        yield Text("\n").join(self._text.divide(breaks)) if breaks else self._text
+        yield Text("\n", overflow=self._text.overflow).join(self._text.divide(breaks)) if breaks else self._text
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         parts = re.findall(r"[^|\s]+\|?", self._text.plain)
