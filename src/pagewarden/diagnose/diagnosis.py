@@ -25,12 +25,14 @@ class Remedy:
 
     :ivar key: a sysctl or "action:WORD"; None for plain advice.
     :ivar value: what to set it to; None where there is no number to give.
+    :ivar against: it says what does not help, and is nothing to do.
     """
 
     action: str
     key: str | None
     value: str | None
     why: str
+    against: bool = False
 
 
 @dataclass(frozen=True, slots=True)

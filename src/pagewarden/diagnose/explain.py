@@ -202,7 +202,10 @@ def _consequence(case: Case, judgement: Judgement, harm: Harm) -> list[str]:
     if harm is Harm.KILLED:
         return [_killed(report, judgement)]
     if judgement.cause is Cause.RECOVERED:
-        return ["By the time the report was written the shortage was over; there is nothing to do unless it repeats."]
+        return [
+            "By the time the report was written the shortage was over: once is nothing to act on, and repeated ones "
+            "'pagewarden advise' weighs."
+        ]
     if harm is Harm.DEGRADED and case.caller.work is Work.NETWORK_RECEIVE:
         return ["The driver drops the packet and tries again; this is no outage unless it repeats by the thousand."]
     if harm is Harm.DEGRADED and case.caller.work is Work.SOCKET_CLONE:

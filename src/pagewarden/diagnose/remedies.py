@@ -97,6 +97,10 @@ _WITHOUT_BOOST = Remedy(
 )
 
 
+def _against(action: str, why: str) -> Remedy:
+    return Remedy(action, None, None, why, against=True)
+
+
 def _atomic(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
         return _slow(case)
@@ -117,18 +121,25 @@ def _lacks_block(case: Case) -> bool:
 
 
 def _deeper_reserve(case: Case) -> Remedy:
+    if case.passed is not None and case.setting is not None and case.passed.value_kb < case.setting.formula_kb:
+        why = (
+            f"the kernel's own formula gives it; {case.passed.value_kb} had been enough for this one request, in "
+            f"{case.passed.zone}"
+        )
+        return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.setting.formula_kb), why)
     if case.passed is not None:
         why = (
-            f"the smallest value with which this one request would have passed, in {case.passed.zone}; leave a margin: "
+            f"the smallest value with which this one request would have passed, in {case.passed.zone}; bursts are not "
+            "all alike: 'pagewarden advise --logs' gives a value with a margin"
         )
-        return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.passed.value_kb), f"{why}bursts are not all alike")
+        return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.passed.value_kb), why)
     if case.setting is None:
         return Remedy(
             f"raise {MIN_FREE}", MIN_FREE, None, "it deepens the reserve for callers that cannot wait; in steps"
         )
     why = "no value within 5 % of low memory would have let this request pass: "
     why += "it lacked a block as well" if _lacks_block(case) else "the burst was larger than any reserve"
-    return Remedy(f"raising {MIN_FREE} does not reach", None, None, why)
+    return _against(f"raising {MIN_FREE} does not reach", why)
 
 
 def _smaller_bursts(case: Case) -> list[Remedy]:
@@ -143,7 +154,7 @@ def _dearer(case: Case) -> list[Remedy]:
     if not _has_scale_factor(case):
         return []  # there a larger min is the only way to a larger gap
     why = "min is its limit too: of a larger value it gets only the wider gap below low, a quarter of what min grows by"
-    return [Remedy(f"raising {MIN_FREE} costs more", None, None, why)]
+    return [_against(f"raising {MIN_FREE} costs more", why)]
 
 
 def _has_scale_factor(case: Case) -> bool:
@@ -169,10 +180,8 @@ def _fragmented(case: Case) -> list[Remedy]:
         found.append(Remedy("lower the MTU", "action:mtu", None, "frames that fit a page need no larger piece"))
     found.append(_compaction(case))
     found.append(
-        Remedy(
+        _against(
             f"do not expect much of {MIN_FREE}",
-            None,
-            None,
             "memory was not short: more free pages help only as far as more of them happen to be neighbours",
         )
     )
@@ -212,7 +221,7 @@ def _zone_restricted(case: Case) -> list[Remedy]:
     zone = highest_zone(case.report, case.replay)
     if not any(each.usable for each in case.replay.zones):
         why = f"{_who(case.caller)} accepts only zone {zone} or a lower one, and this machine has no memory there"
-        return [Remedy("no setting can help", None, None, why)]
+        return [_against("no setting can help", why)]
     reserve = reserve_of(case.report, case.replay)
     if reserve is not None and reserve.mended:
         found = [_reserve_mended(reserve, zone), *_holders(case)]
@@ -272,7 +281,7 @@ def _node_restricted(case: Case) -> list[Remedy]:
         confined = Remedy("widen the cpuset or memory policy", None, None, why)
     return [
         confined,
-        Remedy("zone_reclaim_mode is not the cure", None, None, "it decides where to reclaim, not where a task may go"),
+        _against("zone_reclaim_mode is not the cure", "it decides where to reclaim, not where a task may go"),
         *_holders(case),
     ]
 
@@ -292,7 +301,7 @@ def _reserved(case: Case) -> list[Remedy]:
         why = "6.8 and later give the highatomic reserve back before they kill; before, that came too late"
         return [Remedy("update the kernel", "action:kernel-upgrade", None, why), *_holders(case)]
     why = "the highatomic reserve is at most a hundredth of a zone, and the kernel gives it back when it reclaims"
-    return [Remedy("no setting changes this reserve", None, None, why)]
+    return [_against("no setting changes this reserve", why)]
 
 
 def _short_by_cma(zone: ZoneReplay, replay: Replay) -> bool:
@@ -307,7 +316,7 @@ def _exhausted(case: Case) -> list[Remedy]:
             "use less memory, or add some", "action:reduce-load", None, "reclaim found nothing more that it could free"
         ),
         *_holders(case),
-        Remedy(f"do not raise {MIN_FREE}", None, None, "it would take more of what is already too little"),
+        _against(f"do not raise {MIN_FREE}", "it would take more of what is already too little"),
     ]
 
 
@@ -322,7 +331,7 @@ def _recovered(case: Case) -> list[Remedy]:
     if not found:
         why = "no task, cache or pool in the report holds a large share of memory"
         found = [Remedy("look at what ran at that time", "action:reduce-load", None, why)]
-    return [*found, Remedy(f"{MIN_FREE} is not the cure", None, None, "a kill comes when reclaim finds nothing more")]
+    return [*found, _against(f"{MIN_FREE} is not the cure", "a kill comes when reclaim finds nothing more")]
 
 
 def _reclaim_slow(case: Case) -> list[Remedy]:
@@ -332,7 +341,7 @@ def _reclaim_slow(case: Case) -> list[Remedy]:
 def _slow(case: Case) -> list[Remedy]:
     if within_reclaim(case.report):
         why = "reclaim does without this page and goes on; what matters is whether tasks stall or are killed as well"
-        return [Remedy("nothing to set for this one", None, None, why)]
+        return [_against("nothing to set for this one", why)]
     if case.boosted:
         return []
     if _has_scale_factor(case):
@@ -345,13 +354,11 @@ def _slow(case: Case) -> list[Remedy]:
 def _unwritten(case: Case) -> list[Remedy]:
     why = "what was written waited for it; smaller vm.dirty_bytes and vm.dirty_background_bytes let less pile up"
     found = [Remedy("look at the storage", None, None, why), *_holders(case)]
-    return [*found, Remedy("no mark is the cure", None, None, "an earlier kswapd waits for the same writes")]
+    return [*found, _against("no mark is the cure", "an earlier kswapd waits for the same writes")]
 
 
 def _too_large(case: Case) -> list[Remedy]:
-    return [
-        Remedy("no setting can help", None, None, f"{_who(case.caller)} asks for more than this machine can ever give")
-    ]
+    return [_against("no setting can help", f"{_who(case.caller)} asks for more than this machine can ever give")]
 
 
 def _memcg(case: Case) -> list[Remedy]:
@@ -359,7 +366,7 @@ def _memcg(case: Case) -> list[Remedy]:
         Remedy(
             "raise the group's limit or use less in it", "action:reduce-load", None, "the machine itself was not short"
         ),
-        Remedy("no vm.* setting is involved", None, None, "watermarks and reserves do not apply to a group's limit"),
+        _against("no vm.* setting is involved", "watermarks and reserves do not apply to a group's limit"),
     ]
 
 

@@ -20,8 +20,6 @@ _HARM = {
     Harm.FAILED: ("the request failed", "bold yellow"),
     Harm.KILLED: ("a process was killed", "bold red"),
 }
-# Remedies that say what does not help have nothing but their words to tell them from the others.
-_NO_ACTION = ("no ", "nothing ", "do not ", "raising ")
 _SINCE_BOOT = re.compile(r"\d{1,8}\.\d{1,9}", re.ASCII)
 
 
@@ -103,7 +101,7 @@ def action_text(group: ReportGroup, diagnosis: Diagnosis) -> tuple[str, str]:
     remedies = diagnosis.remedies
     if not remedies:
         return "", _nothing(group, diagnosis)
-    first = next((remedy for remedy in remedies if not remedy.action.startswith(_NO_ACTION)), None)
+    first = next((remedy for remedy in remedies if not remedy.against), None)
     if first is None:
         action = remedies[0].action
         return "", f"{action[:1].upper()}{action[1:]}."

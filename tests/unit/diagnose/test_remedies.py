@@ -9,6 +9,7 @@ from tests.unit.diagnose.reports import WAITS, blocks, failure, modern, recent, 
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
+from pagewarden.kernel.min_free import square_root_kb
 from pagewarden.klog.types import Memcg, Report, ReportKind
 
 BIG = 300_000
@@ -265,3 +266,28 @@ def test_known_fixes(release: str | None, order: int, words: str | None) -> None
     else:
         assert words in found.remedies[0].why
         assert found.remedies[0].key == "action:kernel-upgrade"
+
+
+@pytest.mark.parametrize(
+    ("minimum", "free", "above"),
+    [(300, 100, False), (4000, 1400, True)],  # a quarter of what the kernel would have set, and more than it would
+)
+def test_no_value_below_the_kernels_own_is_advised(minimum: int, free: int, above: bool) -> None:
+    found = diagnose(recent(normal(free, minimum)))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    own = square_root_kb(BIG, 4096)
+    first = found.remedies[0]
+    assert first.key == "vm.min_free_kbytes"
+    assert first.value is not None
+    assert (int(first.value) > own) is above
+    assert int(first.value) >= own
+    assert ("the kernel's own formula gives it" in first.why) is not above
+
+
+def test_what_does_not_help_is_marked() -> None:
+    """By its words and by its mark alike: what comes first of a report is something to do."""
+    words = ("no ", "nothing ", "do not ", "raising ")
+    for report in CASES.values():
+        for remedy in diagnose(report).remedies:
+            told = remedy.action.startswith(words) or remedy.action.endswith("is not the cure")
+            assert remedy.against is told, remedy.action
