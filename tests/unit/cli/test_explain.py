@@ -68,6 +68,26 @@ def test_folder(capsys: Capture, tmp_path: Path) -> None:
     assert "directory" in line
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (random.Random(3).randbytes(5000), "binary data, not a log"),
+        (bytes(range(256)) * 40, "binary data, not a log"),
+        (b"LPKSHHRH" + bytes(200), "a systemd journal file; give the output of: journalctl --file FILE "),
+        (b"PK\x03\x04" + bytes(200), "a zip archive; unpack it"),
+    ],
+)
+def test_a_file_that_is_no_log(capsys: Capture, tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "kern.log"
+    path.write_bytes(content)
+    status, line = refused(capsys, path)
+    assert status == 2
+    assert f"{path}: {said}" in line
+    status, out, err = explain(capsys, path, FAILURE)
+    assert (status, err) == (2, line)
+    assert "1. page allocation failure" in out
+
+
 def test_file_that_may_not_be_read(capsys: Capture, tmp_path: Path) -> None:
     log = tmp_path / "secret.log"
     log.write_bytes(FAILURE.read_bytes())
@@ -100,7 +120,6 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
     [
         (b"", "empty: no line was read"),
         (b"\n\n", "no report; 2 lines read"),
-        (bytes(range(256)) * 40, "no report; 41 lines read"),
         (b"\0" * 5000, "no report; 1 line read"),
         (b"page allocation", "no report; 1 line read"),
         (b"a line\n" * 1_000_000 + b"one more", "no report; 1000001 lines read"),
