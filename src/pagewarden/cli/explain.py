@@ -7,11 +7,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
-from pagewarden.cli.common import add_format, print_text
+from pagewarden.cli.common import add_format, kernel_named, print_text
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.errors import ExitStatus, ReadError, UsageError
-from pagewarden.kernel.version import parse_version
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import read_reports
 from pagewarden.klog.types import LogRead, Report, ReportGroup
@@ -51,9 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read the logs, explain each report, print."""
-    version = None if args.kernel is None else parse_version(args.kernel)
-    if args.kernel is not None and (version is None or not version.at_least(2, 6)):
-        raise UsageError(f"--kernel {args.kernel}: expected a release from 2.6 on, for example 2.6.32-358.el6 or 6.1")
+    kernel_named(args.kernel)
     if args.since is not None and not args.journal:
         raise UsageError("--since goes with --journal")
     sources = list(_sources(args))

@@ -104,9 +104,6 @@ def test_file_that_may_not_be_read(capsys: Capture, tmp_path: Path) -> None:
         ([], "nothing to read"),
         (["--since", "-2d", "x.log"], "--since goes with --journal"),
         (["--journal", "--since", "last harvest"], "--since 'last harvest'"),
-        (["--kernel", "latest", "x.log"], "--kernel latest"),
-        (["--kernel", "2.4.20", "x.log"], "--kernel 2.4.20"),
-        (["--kernel", "", "x.log"], "--kernel"),
     ],
 )
 def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
