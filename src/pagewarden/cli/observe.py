@@ -45,7 +45,11 @@ def add_observation(parser: argparse.ArgumentParser) -> None:
     )
     logs.add_argument("--journal", action="store_true", help="the kernel's messages in the systemd journal")
     span = parser.add_argument_group("evidence from counters")
-    span.add_argument("--watch", metavar="TIME", help="look at this machine for so long (90s, 10m, 1h); Ctrl-C ends it")
+    span.add_argument(
+        "--watch",
+        metavar="TIME",
+        help="look at this machine for so long (90s, 10m, 1h), which is said on standard error; Ctrl-C ends it",
+    )
     span.add_argument("--later", metavar="DIR", help="with --root: a later capture of the same machine")
     span.add_argument("--elapsed", metavar="SECONDS", type=float, help="time between the two captures")
 
@@ -219,14 +223,19 @@ class Series:
         )
 
 
-def watch(text: str, first: Snapshot) -> tuple[Snapshot, Observed]:
+def watch(text: str, first: Snapshot, command: str = "advise") -> tuple[Snapshot, Observed]:
     """Sample this machine for a while; Ctrl-C ends it early, with what was seen so far.
+
+    For how long is said first, wherever standard error leads: nothing else tells a slip (99999h) from a long look.
 
     :return: the last snapshot and what lies between it and the first.
     """
+    from pagewarden.report.words import duration_text
+
     total = duration(text)
     pause = min(MOST_PAUSE_SECONDS, max(LEAST_PAUSE_SECONDS, total / SAMPLES))
     series, last = Series(), first
+    print(f"pagewarden {command}: watching for {duration_text(total)}; Ctrl-C ends it", file=sys.stderr, flush=True)
     began = time.monotonic()
     series.add(0.0, first)
     with _progress(total) as show:
@@ -240,7 +249,9 @@ def watch(text: str, first: Snapshot) -> tuple[Snapshot, Observed]:
             last = read_snapshot("/", page_types=False)  # of this moment, as the time that is counted
             passed = time.monotonic() - began
             series.add(passed, last)
-            print(f"pagewarden advise: ended after {passed:.0f} s of {total:.0f}; with what was seen", file=sys.stderr)
+            print(
+                f"pagewarden {command}: ended after {passed:.0f} s of {total:.0f}; with what was seen", file=sys.stderr
+            )
     seconds = time.monotonic() - began
     interval = interval_between(first, last, seconds)
     least = {key: int(min(free for _, free in values)) for key, values in series.free.items()}
@@ -273,7 +284,7 @@ def observe(args: argparse.Namespace, policy: AdvicePolicy) -> tuple[Snapshot, M
     snapshot, machine = read_machine(args.root)
     observed = Observed()
     if args.watch is not None:
-        snapshot, observed = watch(args.watch, snapshot)
+        snapshot, observed = watch(args.watch, snapshot, args.command)
         machine = machine_of(snapshot)
     elif args.later is not None:
         earlier = snapshot

@@ -15,6 +15,7 @@ from tests.nobody import as_nobody
 
 from pagewarden.cli import observe
 from pagewarden.cli.main import main
+from pagewarden.errors import UsageError
 from pagewarden.procfs.snapshot import read_snapshot
 
 
@@ -32,12 +33,36 @@ def test_watching_that_is_interrupted_tells_of_the_time_until_then(
     first = read_snapshot("/", page_types=False)
     monkeypatch.setattr(time, "sleep", interrupted)
     last, observed = observe.watch("30m", first)
-    assert "ended after 2 s of 1800; with what was seen" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "pagewarden advise: watching for 30 min; Ctrl-C ends it\n"
+        "pagewarden advise: ended after 2 s of 1800; with what was seen\n"
+    )
     assert last is not first
     assert observed.interval is not None
     assert observed.interval.unusable == ""
     assert not [note for note in observed.interval.notes if "stood still" in note]
     assert observed.interval.seconds == pytest.approx(2, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("99999h", "4166 days 15 h"), ("90s", "1 min 30 s"), ("1h 30min", "1 h 30 min"), ("1", "1 s")],
+)
+def test_how_long_it_will_watch_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    observe.watch(text, read_snapshot("/", page_types=False), "apply")
+    assert capsys.readouterr().err.startswith(f"pagewarden apply: watching for {said}; Ctrl-C ends it\n")
+
+
+@pytest.mark.parametrize("text", ["", "0", "0h", "soon", "-5m", "9999999999y", "999999999y", "5 parsecs"])
+def test_what_is_no_time_to_watch(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a time such as 90s"):
+        observe.duration(text)
 
 
 # The logs in a capture
