@@ -17,6 +17,7 @@ from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
 from pagewarden.klog.prefix import PrefixReader
 from pagewarden.klog.scan import LogScanner
+from pagewarden.klog.trouble import TroubleLines
 from pagewarden.klog.types import LogLine, Report
 
 # Lines that belong to no report before a large log is searched again instead of read.
@@ -41,20 +42,26 @@ ReadInto = Callable[[memoryview], int]
 Damage = tuple[type[Exception], ...]
 
 
-def read_reports(path: str, *, progress: Progress | None = None) -> Generator[Report, None, int]:
+def read_reports(
+    path: str, *, progress: Progress | None = None, trouble: TroubleLines | None = None
+) -> Generator[Report, None, int]:
     """Give the reports in a log, in the order of their first lines; return how many lines it has.
 
     :param path: a file, plain or compressed by gzip, xz, bzip2 or zstd, or "-" for standard input.
     :param progress: called now and then with the bytes read and the size of the file (None for a pipe).
+    :param trouble: told of all that is read, as long as there is no report.
     :raises ReadError: if it cannot be read, or is damaged; the reports before the damage have been given. Also if it
         holds no report and is no log either, but binary data.
     """
     start = bytearray()
     found = False
     with open_log(path, progress=progress) as read_into:
-        scanner = LogScanner(_keeping(read_into, start))
+        kept = _keeping(read_into, start)
+        scanner = LogScanner(kept if trouble is None else trouble.watched(kept))
         for report in _reports_in(scanner):
             found = True
+            if trouble is not None:
+                trouble.stop()
             yield report
     if not found and is_binary(start):
         raise ReadError(path, "binary data, not a log")

@@ -119,6 +119,14 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
         (b"\n\n", "no report; 2 lines read"),
         (b"\0" * 5000, "no report; 1 line read"),
         (b"page allocation", "no report; 1 line read"),
+        (
+            b"\nwarn_alloc: 305 callbacks suppressed\n",
+            "no report; 2 lines read; line 2 speaks of memory trouble without a report",
+        ),
+        (
+            b"x invoked oom-killer\noom_reaper: reaped process 99 (java)\n",
+            "no report; 2 lines read; 2 lines speak of memory trouble without a report, the first in line 1",
+        ),
         (b"a line\n" * 1_000_000 + b"one more", "no report; 1000001 lines read"),
     ],
 )
