@@ -10,7 +10,8 @@ from pagewarden.procfs.archive import write_capture
 
 HELP = """\
 Save every file the other commands read into one archive, to look at elsewhere with --root FILE or to send to somebody
-else. It holds counters and settings: no process names, no logs; the host name and the kernel command line are in it."""
+else. It holds counters and settings: no process names, no logs (send those beside it, for --logs); the host name and
+the kernel command line are in it."""
 
 EPILOG = """\
 examples:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagewarden.advise.policy import AdvicePolicy, Workload
-from pagewarden.errors import ReadError
+from pagewarden.errors import ReadError, UsageError
 from pagewarden.kernel.machine import Machine, machine_of
+from pagewarden.kernel.version import KernelVersion, parse_version
 from pagewarden.procfs.roots import open_root
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
@@ -44,6 +45,21 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="json is for programs (default: text)"
     )
+
+
+def kernel_named(text: str | None) -> KernelVersion | None:
+    """Read what --kernel names: two numbers or more, from 2.6 on; None where it is not given.
+
+    Releases newer than all that are known here are taken too, and read as the newest.
+
+    :raises UsageError: for anything else.
+    """
+    if text is None:
+        return None
+    version = parse_version(text)
+    if version is None or not version.at_least(2, 6):
+        raise UsageError(f"--kernel {text[:40]!r}: expected a release from 2.6 on, such as 6.1 or 2.6.32-358.el6")
+    return version
 
 
 def documentation_folder() -> str:

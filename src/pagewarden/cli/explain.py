@@ -7,13 +7,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
-from pagewarden.cli.common import add_format, print_text
+from pagewarden.cli.common import add_format, kernel_named, print_text
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.errors import ExitStatus, ReadError, UsageError
-from pagewarden.kernel.version import parse_version
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import read_reports
+from pagewarden.klog.trouble import TroubleLines
 from pagewarden.klog.types import LogRead, Report, ReportGroup
 
 HELP = """\
@@ -51,9 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read the logs, explain each report, print."""
-    version = None if args.kernel is None else parse_version(args.kernel)
-    if args.kernel is not None and (version is None or not version.at_least(2, 6)):
-        raise UsageError(f"--kernel {args.kernel}: expected a release from 2.6 on, for example 2.6.32-358.el6 or 6.1")
+    kernel_named(args.kernel)
     if args.since is not None and not args.journal:
         raise UsageError("--since goes with --journal")
     sources = list(_sources(args))
@@ -64,7 +62,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     groups = (
         (name, group)
         for name, read in sources
-        for group in _grouped(_until_damage(name, read(), logs, errors), every=args.all)
+        for group in _grouped(_until_damage(name, read, logs, errors), every=args.all)
     )
     if args.format == "json":
         _print_json(groups, args.kernel)
@@ -81,28 +79,30 @@ def run(args: argparse.Namespace) -> ExitStatus:
 Reading = Generator[Report, None, int]
 
 
-def _until_damage(name: str, reading: Reading, logs: list[LogRead], errors: list[ReadError]) -> Iterator[Report]:
+def _until_damage(
+    name: str, read: Callable[[TroubleLines], Reading], logs: list[LogRead], errors: list[ReadError]
+) -> Iterator[Report]:
     """Give what can be read: a log that is cut off or missing takes nothing away from the others."""
-    lines = None
+    lines, trouble = None, TroubleLines()
     try:
-        lines = yield from reading
+        lines = yield from read(trouble)
     except ReadError as error:
         errors.append(error)
-    logs.append(LogRead(name, lines))
+    logs.append(LogRead(name, lines, trouble.count, trouble.first))
 
 
-def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Reading]]]:
+def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[TroubleLines], Reading]]]:
     for path in dict.fromkeys(args.files):  # one that is named twice is read once
         yield path, partial(_with_progress, path)
     if args.journal:
         from pagewarden.klog.journal import read_journal
 
         since = _since(args.since)
-        yield "journal", partial(read_journal, since)
+        yield "journal", lambda _: read_journal(since)
     if args.kmsg:
         from pagewarden.klog.kmsg import read_kmsg
 
-        yield "/dev/kmsg", read_kmsg
+        yield "/dev/kmsg", lambda _: read_kmsg()
 
 
 def _since(text: str | None) -> datetime | None:
@@ -113,13 +113,13 @@ def _since(text: str | None) -> datetime | None:
     return parse_since(text, datetime.now().astimezone())
 
 
-def _with_progress(path: str) -> Reading:
+def _with_progress(path: str, trouble: TroubleLines) -> Reading:
     if not sys.stderr.isatty():
-        return (yield from read_reports(path))
+        return (yield from read_reports(path, trouble=trouble))
     from pagewarden.report.progress import reading
 
     with reading(path) as progress:
-        return (yield from read_reports(path, progress=progress))
+        return (yield from read_reports(path, progress=progress, trouble=trouble))
 
 
 def _grouped(reports: Iterable[Report], *, every: bool) -> Iterator[ReportGroup]:

@@ -4,8 +4,8 @@ import argparse
 import re
 from difflib import get_close_matches
 
-from pagewarden.cli.common import add_format, print_json, print_text
-from pagewarden.errors import ExitStatus, ModelError, UsageError
+from pagewarden.cli.common import add_format, kernel_named, print_json, print_text
+from pagewarden.errors import ExitStatus, UsageError
 from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.gfp import flags_from_names, parse_names
 from pagewarden.kernel.gfp_readings import (
@@ -17,7 +17,7 @@ from pagewarden.kernel.gfp_readings import (
 )
 from pagewarden.kernel.gfp_rights import caller_rights
 from pagewarden.kernel.gfp_tables import COMPOSITE_ORDER, PRINT_ORDER, generation_for
-from pagewarden.kernel.version import KernelVersion, parse_version
+from pagewarden.kernel.version import KernelVersion
 
 HELP = """\
 Decode the GFP mask of a kernel report: what was asked for, and what the caller may do. Until 4.5 kernels print the
@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read the mask, decode, print."""
     mask, names = parse_mask(args.mask)
-    version = _version(args.kernel)
+    version = kernel_named(args.kernel)
     readings = _read(mask, names, version)
     rights = caller_rights(readings[0].flags, allocation_rules(version)) if version is not None else None
     if args.format == "json":
@@ -106,22 +106,10 @@ def _asked(text: str, mask: int | None, names: tuple[str, ...] | None) -> str:
     return f"{number} ({'|'.join(names)})" if names else number
 
 
-def _version(text: str | None) -> KernelVersion | None:
-    if text is None:
-        return None
-    version = parse_version(text)
-    if version is None:
-        raise UsageError(f"--kernel {text}: expected a release, for example 2.6.32-358.el6 or 6.1")
-    return version
-
-
 def _read(mask: int | None, names: tuple[str, ...] | None, version: KernelVersion | None) -> tuple[Reading, ...]:
     if version is None:
         if names is not None:
             return read_names_everywhere(names, mask)
         return consistent_generations(mask or 0)
-    try:
-        generation = generation_for(version)
-    except ModelError as error:
-        raise UsageError(f"--kernel: {error}") from error
+    generation = generation_for(version)
     return ((read_mask(mask or 0, generation) if names is None else read_names(names, generation, mask)),)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Container, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from pagewarden import __version__
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -73,10 +73,23 @@ def _columns() -> int:
         return 80
 
 
+class _Writable(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with one line; argparse itself would print the whole usage before it."""
         self.exit(ExitStatus.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def _print_message(self, message: str, file: _Writable | None = None) -> None:
+        """Print the help or the version; argparse itself hides that it could not be written."""
+        is_answer = file is sys.stdout
+        if is_answer:
+            sys.stdout.write(message)
+            sys.stdout.flush()
+        else:
+            super()._print_message(message, file)
 
 
 def build_parser(wanted: Container[str]) -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from pagewarden.advise.observed import Observed, ZoneTrend
 from pagewarden.advise.policy import AdvicePolicy
@@ -18,21 +19,10 @@ from pagewarden.diagnose.trend import fit_trend
 from pagewarden.diagnose.types import Cause
 from pagewarden.errors import ReadError, UsageError
 from pagewarden.kernel.machine import Machine, machine_of
+from pagewarden.klog.repeats import Doubles
 from pagewarden.klog.types import LogRead, Report
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
-
-CAPTURED_LOGS = (
-    "var/log/kern.log",
-    "var/log/messages",
-    "var/log/syslog",
-    "var/log/dmesg",
-    "sos_commands/kernel/dmesg",
-    "sos_commands/kernel/dmesg_-T",
-    "sos_commands/logs/journalctl_--no-pager_--boot",
-    "sos_commands/logs/journalctl_--no-pager",
-)
-"""Where captures of other programs keep the kernel's log; the first that is there is read."""
 
 TREND_ORDER = 3
 """Blocks of this order (the largest for which the kernel reclaims as long as it takes) are followed over time."""
@@ -50,12 +40,16 @@ def add_observation(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="kernel logs of this machine, as explain takes them; - for standard input. The logs inside a capture "
-        "are read by themselves",
+        help="kernel logs of this machine, as explain takes them; - for standard input. Those in a folder that "
+        "--root names (an unpacked sosreport, say) are read by themselves",
     )
     logs.add_argument("--journal", action="store_true", help="the kernel's messages in the systemd journal")
     span = parser.add_argument_group("evidence from counters")
-    span.add_argument("--watch", metavar="TIME", help="look at this machine for so long (90s, 10m, 1h); Ctrl-C ends it")
+    span.add_argument(
+        "--watch",
+        metavar="TIME",
+        help="look at this machine for so long (90s, 10m, 1h), which is said on standard error; Ctrl-C ends it",
+    )
     span.add_argument("--later", metavar="DIR", help="with --root: a later capture of the same machine")
     span.add_argument("--elapsed", metavar="SECONDS", type=float, help="time between the two captures")
 
@@ -114,18 +108,19 @@ def observed_logs(
 ) -> LogEvidence | None:
     """Read every log that was named, or that a capture holds; None where there is none.
 
-    :raises ReadError: one that was named cannot be read.
+    :raises ReadError: one of them cannot be read.
     """
     now = time_of(snapshot)
     here = Here(snapshot, machine, now, policy.evidence_days)
     sources = [*_named_logs(args), *_journal(args, now, policy)]
     if not sources and args.root != "/":
-        sources = _captured(args.later or args.root)
+        sources = _captured(args.later or args.root, args.command)
     if not sources:
         return None
     read: list[LogRead] = []
-    evidence = gather_evidence((item for name, source in sources for item in _labelled(name, source, read)), here)
-    return replace(evidence, read=tuple(read))
+    doubles = Doubles() if len(sources) > 1 else None
+    reports = (item for name, source in sources for item in _labelled(name, source, doubles, read))
+    return replace(gather_evidence(reports, here), read=tuple(read))
 
 
 Source = tuple[str, Callable[[], Generator[Report, None, int]]]
@@ -146,27 +141,47 @@ def _journal(args: argparse.Namespace, now: datetime | None, policy: AdvicePolic
         yield "journal", partial(read_journal, since)
 
 
-def _captured(root: str) -> list[Source]:
-    from pagewarden.klog.sources import reports_in
+def _captured(root: str, command: str) -> list[Source]:
+    """Every log that lies in a folder; what an archive holds is named on standard error, as it is not kept.
+
+    All are read, as each may be the only one with lines: an empty kern.log stands beside a full messages where syslog
+    was set up anew. What two of them hold is counted once, see `Doubles`.
+
+    :raises ReadError: whether one is there cannot be told.
+    """
+    from pagewarden.procfs.layout import LOGS
+    from pagewarden.procfs.reader import FolderRoot
     from pagewarden.procfs.roots import open_root
 
     opened = open_root(root)
-    for path in CAPTURED_LOGS:
-        try:
-            data = opened.read(path)
-        except ReadError:
-            continue
-        return [(path, partial(reports_in, data))]
-    return []
+    for name in opened.passed_over:
+        print(f"pagewarden {command}: {name}: not read; unpack it and name the folder, or --logs", file=sys.stderr)
+    if not isinstance(opened, FolderRoot):
+        return []
+    found = ((path, opened.find_file(path)) for path in LOGS)
+    return [(path, partial(_read_captured, place, opened.shown(path))) for path, place in found if place is not None]
+
+
+def _read_captured(place: Path, shown: str) -> Generator[Report, None, int]:
+    """Read a log that is there.
+
+    :raises ReadError: it cannot be read: that must not look as if there were none.
+    """
+    from pagewarden.klog.sources import read_reports
+
+    try:
+        return (yield from read_reports(str(place)))
+    except ReadError as error:
+        raise type(error)(shown, f"{error.reason}; name the logs to read with --logs") from None
 
 
 def _labelled(
-    name: str, source: Callable[[], Generator[Report, None, int]], read: list[LogRead]
+    name: str, source: Callable[[], Generator[Report, None, int]], doubles: Doubles | None, read: list[LogRead]
 ) -> Iterator[tuple[str, Report]]:
     def noted() -> Iterator[Report]:
         read.append(LogRead(name, (yield from source())))
 
-    for report in noted():
+    for report in noted() if doubles is None else doubles.left_out(noted()):
         yield name, report
 
 
@@ -208,14 +223,19 @@ class Series:
         )
 
 
-def watch(text: str, first: Snapshot) -> tuple[Snapshot, Observed]:
+def watch(text: str, first: Snapshot, command: str = "advise") -> tuple[Snapshot, Observed]:
     """Sample this machine for a while; Ctrl-C ends it early, with what was seen so far.
+
+    For how long is said first, wherever standard error leads: nothing else tells a slip (99999h) from a long look.
 
     :return: the last snapshot and what lies between it and the first.
     """
+    from pagewarden.report.words import duration_text
+
     total = duration(text)
     pause = min(MOST_PAUSE_SECONDS, max(LEAST_PAUSE_SECONDS, total / SAMPLES))
     series, last = Series(), first
+    print(f"pagewarden {command}: watching for {duration_text(total)}; Ctrl-C ends it", file=sys.stderr, flush=True)
     began = time.monotonic()
     series.add(0.0, first)
     with _progress(total) as show:
@@ -229,7 +249,9 @@ def watch(text: str, first: Snapshot) -> tuple[Snapshot, Observed]:
             last = read_snapshot("/", page_types=False)  # of this moment, as the time that is counted
             passed = time.monotonic() - began
             series.add(passed, last)
-            print(f"pagewarden advise: ended after {passed:.0f} s of {total:.0f}; with what was seen", file=sys.stderr)
+            print(
+                f"pagewarden {command}: ended after {passed:.0f} s of {total:.0f}; with what was seen", file=sys.stderr
+            )
     seconds = time.monotonic() - began
     interval = interval_between(first, last, seconds)
     least = {key: int(min(free for _, free in values)) for key, values in series.free.items()}
@@ -262,7 +284,7 @@ def observe(args: argparse.Namespace, policy: AdvicePolicy) -> tuple[Snapshot, M
     snapshot, machine = read_machine(args.root)
     observed = Observed()
     if args.watch is not None:
-        snapshot, observed = watch(args.watch, snapshot)
+        snapshot, observed = watch(args.watch, snapshot, args.command)
         machine = machine_of(snapshot)
     elif args.later is not None:
         earlier = snapshot

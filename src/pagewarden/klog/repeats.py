@@ -1,5 +1,6 @@
 """Repeats of one report, joined."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -38,6 +39,43 @@ def repeat_key(report: Report) -> tuple[object, ...]:
     """What repeats have in common: kind, order, mask and calling function."""
     caller = find_caller(report.trace)
     return report.kind, report.order, report.gfp_mask, report.gfp_names, caller.function if caller else None
+
+
+def report_key(report: Report) -> int:
+    """What tells a report from others, whichever log it stands in and whatever stamps that log has.
+
+    The counters of the whole machine are in it, which two reports hardly share; a report without any is known by its
+    stamps.
+    """
+    numbers: object = tuple(sorted(report.counters_pages.items())) or tuple(
+        (zone.node, zone.zone, zone.free_kb) for zone in report.zones
+    )
+    return hash(
+        (
+            *(report.kind, report.comm, report.pid, report.order, report.gfp_mask, report.gfp_names),
+            numbers or (report.timestamp, report.seconds),
+        )
+    )
+
+
+class Doubles:
+    """Leaves out of each log the reports that an earlier one held: messages and kern.log have the same lines.
+
+    A report that one log holds several times counts as often as it stands in the log that has it most often.
+    """
+
+    def __init__(self) -> None:
+        self._counted: Counter[int] = Counter()
+
+    def left_out(self, log: Iterable[Report]) -> Iterator[Report]:
+        """Give the reports of one log that no earlier one held."""
+        here: Counter[int] = Counter()
+        for report in log:
+            key = report_key(report)
+            here[key] += 1
+            if here[key] > self._counted[key]:
+                self._counted[key] = here[key]
+                yield report
 
 
 def group_repeats(reports: Iterable[Report]) -> Iterator[ReportGroup]:

@@ -13,7 +13,7 @@ _UNITS = {
     "w": 604800, "week": 604800, "weeks": 604800,
     "month": 2629800, "months": 2629800, "y": 31557600, "year": 31557600, "years": 31557600,
 }  # fmt: skip
-_SPAN = re.compile(r"(\d{1,9}) ?([a-z]{1,7})? ?")
+_SPAN = re.compile(r"(\d{1,9})(?!\d) ?([a-z]{1,7})? ?")
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?)?( ?UTC|Z)?")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _UNIX = re.compile(r"@(\d{1,12})(?:\.\d{1,9})?")

@@ -17,12 +17,24 @@ from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
 from pagewarden.klog.prefix import PrefixReader
 from pagewarden.klog.scan import LogScanner
+from pagewarden.klog.trouble import TroubleLines
 from pagewarden.klog.types import LogLine, Report
 
 # Lines that belong to no report before a large log is searched again instead of read.
 QUIET_LINES = 60
 BUFFERED_BYTES = 64 * 1024
 STANDARD_INPUT = "-"
+FOREIGN = (
+    (b"LPKSHHRH", "a systemd journal file; give the output of: journalctl --file FILE _TRANSPORT=kernel"),
+    (b"PK\x03\x04", "a zip archive; unpack it and name the logs in it"),
+    (b"PK\x05\x06", "a zip archive, an empty one"),
+)
+"""What is often taken for a log, by its first bytes."""
+
+# Of random bytes every ninth is a control character, of a log next to none; stray NULs are pages lost in a crash.
+BINARY_SHARE = 20
+_CONTROLS = bytes({*range(1, 32), 127} - set(b"\t\n\r\b\f\v\x1b"))
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
 _STDIN = (0, "r", False)
 
 Progress = Callable[[int, int | None], None]
@@ -30,15 +42,30 @@ ReadInto = Callable[[memoryview], int]
 Damage = tuple[type[Exception], ...]
 
 
-def read_reports(path: str, *, progress: Progress | None = None) -> Generator[Report, None, int]:
+def read_reports(
+    path: str, *, progress: Progress | None = None, trouble: TroubleLines | None = None
+) -> Generator[Report, None, int]:
     """Give the reports in a log, in the order of their first lines; return how many lines it has.
 
     :param path: a file, plain or compressed by gzip, xz, bzip2 or zstd, or "-" for standard input.
     :param progress: called now and then with the bytes read and the size of the file (None for a pipe).
-    :raises ReadError: if it cannot be read, or is damaged; the reports before the damage have been given.
+    :param trouble: told of all that is read, as long as there is no report.
+    :raises ReadError: if it cannot be read, or is damaged; the reports before the damage have been given. Also if it
+        holds no report and is no log either, but binary data.
     """
+    start = bytearray()
+    found = False
     with open_log(path, progress=progress) as read_into:
-        return (yield from _reports_in(LogScanner(read_into)))
+        kept = _keeping(read_into, start)
+        scanner = LogScanner(kept if trouble is None else trouble.watched(kept))
+        for report in _reports_in(scanner):
+            found = True
+            if trouble is not None:
+                trouble.stop()
+            yield report
+    if not found and is_binary(start):
+        raise ReadError(path, "binary data, not a log")
+    return scanner.line_count
 
 
 def read_lines(path: str) -> Iterator[LogLine]:
@@ -56,6 +83,26 @@ def read_lines(path: str) -> Iterator[LogLine]:
 def reports_in(data: bytes) -> Generator[Report, None, int]:
     """Give the reports in a log that is in memory already; return how many lines it has."""
     return (yield from _reports_in(LogScanner(io.BytesIO(data).readinto)))
+
+
+def is_binary(start: bytes | bytearray) -> bool:
+    """Whether a file that begins so is no text, in whatever encoding: runs of NULs and bytes beyond ASCII are borne."""
+    if start.startswith(_WIDE):
+        return False
+    text = start.replace(b"\0", b"")
+    return (len(text) - len(text.translate(None, _CONTROLS))) * BINARY_SHARE > len(text)
+
+
+def _keeping(read_into: ReadInto, start: bytearray) -> ReadInto:
+    """Keep the first bytes that are read."""
+
+    def read_and_keep(view: memoryview) -> int:
+        count = read_into(view)
+        if len(start) < BUFFERED_BYTES:
+            start.extend(view[: min(count, BUFFERED_BYTES - len(start))])
+        return count
+
+    return read_and_keep
 
 
 def _reports_in(scanner: LogScanner) -> Generator[Report, None, int]:
@@ -102,6 +149,8 @@ def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInt
 
 
 def _failure(path: str, error: Exception) -> ReadError:
+    if isinstance(error, _Foreign):
+        return ReadError(path, str(error))
     if isinstance(error, PermissionError):
         return PermissionDenied(path, os.strerror(error.errno or errno.EACCES))
     if isinstance(error, OSError) and error.errno is not None:
@@ -128,6 +177,10 @@ class _Stream(Protocol):
     def close(self) -> None: ...
 
 
+class _Foreign(Exception):
+    """The file is something else than a log, and says so itself."""
+
+
 class _Reading:
     """Reads until the end, or until something is wrong.
 
@@ -137,6 +190,7 @@ class _Reading:
     def __init__(self, stream: _Stream, damage: Damage) -> None:
         self._stream = stream
         self._damage = damage
+        self._at_start = True
         self.error: Exception | None = None
 
     def read_into(self, view: memoryview) -> int:
@@ -144,10 +198,15 @@ class _Reading:
         if self.error is not None:
             return 0
         try:
-            return self._stream.readinto1(view)
+            count = self._stream.readinto1(view)
         except self._damage as error:
             self.error = error
             return 0
+        if self._at_start:
+            self._at_start = False
+            start = bytes(view[: min(count, 8)])
+            self.error = next((_Foreign(what) for magic, what in FOREIGN if start.startswith(magic)), None)
+        return count if self.error is None else 0
 
 
 class _Plain:

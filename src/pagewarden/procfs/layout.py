@@ -33,6 +33,18 @@ REST = (
     f"{NODES}/has_cpu",
 )
 # Where captures by others keep the same facts; nobody misses these.
+LOGS = (
+    "var/log/kern.log",
+    "var/log/messages",
+    "var/log/syslog",
+    "var/log/dmesg",
+    "sos_commands/kernel/dmesg",
+    "sos_commands/kernel/dmesg_-T",
+    "sos_commands/logs/journalctl_--no-pager_--boot",
+    "sos_commands/logs/journalctl_--no-pager",
+)
+"""Where the kernel's log is kept, on a machine and in a sosreport; several of them hold the same lines as a rule."""
+
 SYSCTL_DUMP = "sos_commands/kernel/sysctl_-a"
 UNAME = ("sos_commands/kernel/uname_-a", "uname")
 HOSTNAME = ("sos_commands/host/hostname", "sos_commands/general/hostname", "hostname", "etc/hostname")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol
 
-from pagewarden.errors import ParseError, ReadError
+from pagewarden.errors import ParseError, PermissionDenied, ReadError
 
 # Kernels give a few kB at a time; a larger buffer would be a fresh mapping at every read, and cost more than it saves.
 _CHUNK = 1 << 16
@@ -42,6 +42,10 @@ class Root(Protocol):
 
     def link_target(self, path: str) -> str | None:
         """Give the path that a link leads to, as seen on the machine ("/dev/null"); None where it is no link."""
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Logs that are there and were left where they are, as `shown` writes them: an archive is not kept whole."""
 
 
 def decode_text(content: bytes, shown: str) -> str:
@@ -136,6 +140,25 @@ class FolderRoot:
         except OSError:
             return None
         return None if target is None else join_target(path, target)
+
+    passed_over = ()
+
+    def find_file(self, path: str) -> Path | None:
+        """Give where a file really lies; None where there is none, or something else than a file.
+
+        :raises ReadError: links lead in circles.
+        :raises PermissionDenied: the folder it lies in is closed.
+        """
+        try:
+            place = Path("/", path) if self._live else self._folder / self._inside(path)
+            return place if stat.S_ISREG(place.stat().st_mode) else None
+        except PermissionError as error:
+            raise PermissionDenied(self.shown(path), os.strerror(error.errno or errno.EACCES).lower()) from None
+        except OSError as error:
+            failure = read_error(self.shown(path), error)
+            if failure.missing:
+                return None
+            raise failure from None
 
     def _inside(self, path: str) -> str:
         """Find the real place of a path below the folder."""

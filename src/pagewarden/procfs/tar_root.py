@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import IO, Protocol, Self
 
 from pagewarden.errors import ReadError
+from pagewarden.procfs.layout import LOGS
 from pagewarden.procfs.reader import MAX_FILE_BYTES, join_target, read_error, resolve_links
 
 _MAX_KEPT_BYTES = 512 << 20
@@ -36,6 +37,7 @@ _WANTED = re.compile(
     r"|uname|hostname|pagewarden-capture\.json"
     r")"
 )
+_LOG = re.compile(rf"(?:[^/]+/){{0,2}}({'|'.join(map(re.escape, LOGS))})")
 _TOPS = frozenset({"proc", "sys", "etc", "run", "usr", "lib", "sos_commands"})
 
 
@@ -87,6 +89,7 @@ class TarRoot:
         self.source = source
         self._files: dict[str, bytes] = {}
         self._links: dict[str, str] = {}
+        self._logs: set[str] = set()
         try:
             self._take_members(stream)
         except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
@@ -124,6 +127,11 @@ class TarRoot:
         target = self._links.get(path)
         return None if target is None else join_target(path, target)
 
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Logs that are there and were left where they are."""
+        return tuple(self.shown(path) for path in LOGS if path in self._logs)
+
     def _take_members(self, stream: IO[bytes]) -> None:
         """Go through the archive once and keep what may be asked for."""
         hard_links: dict[str, str] = {}
@@ -142,6 +150,8 @@ class TarRoot:
                         raise ReadError(name, f"{name} is of absurd size ({member.size} bytes)")
                     content = archive.extractfile(member)
                     self._files[name] = content.read() if content is not None else b""
+                elif member.isreg() and (log := _LOG.fullmatch(name)):
+                    self._logs.add(log[1])
                 elif not (member.isreg() or member.isdir()):
                     raise ReadError(name, f"{name} is a device or a pipe (unpack it yourself and name the folder)")
         self._files.update({name: self._files[to] for name, to in hard_links.items() if to in self._files})

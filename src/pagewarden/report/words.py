@@ -92,7 +92,15 @@ def lines_read(log: LogRead) -> str:
     """How much of a log was read: nothing at all is something else than nothing found."""
     if log.lines is None:
         return "not read, or not to the end"
-    return f"{log.lines} line{'s' if log.lines != 1 else ''} read" if log.lines else "empty: no line was read"
+    if not log.lines:
+        return "empty: no line was read"
+    read = f"{log.lines} line{'s' if log.lines != 1 else ''} read"
+    if log.trouble_lines == 1:
+        return f"{read}; line {log.first_trouble} speaks of memory trouble without a report"
+    if log.trouble_lines:
+        what = f"{log.trouble_lines} lines speak of memory trouble without a report"
+        return f"{read}; {what}, the first in line {log.first_trouble}"
+    return read
 
 
 def printable(text: str) -> str:

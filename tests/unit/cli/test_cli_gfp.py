@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,27 @@ def test_anything_else_is_refused(text: str, message: str) -> None:
         parse_mask(text)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("command", [["gfp", "0x20"], ["explain", "x.log"]], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "release", ["", "latest", "99", "6", "6.", "v6.1", "2.4.20", "-1.2", "6,1", "\x1b[31m\n", "9" * 500]
+)
+def test_what_is_no_release_is_refused_alike(
+    capsys: pytest.CaptureFixture[str], command: list[str], release: str
+) -> None:
+    assert main([*command, f"--kernel={release}"]) == 2
+    captured = capsys.readouterr()
+    said = f"--kernel {release[:40]!r}: expected a release from 2.6 on, such as 6.1 or 2.6.32-358.el6"
+    assert (captured.out, captured.err) == ("", f"pagewarden {command[0]}: {said}\n")
+
+
+@pytest.mark.parametrize("release", ["2.6", "2.6.32-358.el6", "6.1", "7.0.0-rc3+", "99.1"])
+def test_every_release_is_taken_by_both(capsys: pytest.CaptureFixture[str], tmp_path: Path, release: str) -> None:
+    (tmp_path / "log").touch()
+    assert main(["gfp", "0x20", "--kernel", release]) == 0
+    assert main(["explain", str(tmp_path / "log"), "--kernel", release]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("words", [["foo"], ["0x20", "--kernel", "x"], ["0x20", "--kernel", "2.4.20"]])

@@ -73,9 +73,14 @@ def test_a_pipe_closed_before_the_answer(form: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk() -> None:
+@pytest.mark.parametrize(
+    "command",
+    [STATUS, *([*PROGRAM, *words] for words in (["--help"], ["--version"], ["advise", "--help"]))],
+    ids=lambda command: " ".join(command[3:5]),
+)
+def test_a_full_disk(command: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = run(*STATUS, stdout=full.fileno())
+        done = run(*command, stdout=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "pagewarden: standard output: No space left on device\n"
 

@@ -68,6 +68,26 @@ def test_folder(capsys: Capture, tmp_path: Path) -> None:
     assert "directory" in line
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (random.Random(3).randbytes(5000), "binary data, not a log"),
+        (bytes(range(256)) * 40, "binary data, not a log"),
+        (b"LPKSHHRH" + bytes(200), "a systemd journal file; give the output of: journalctl --file FILE "),
+        (b"PK\x03\x04" + bytes(200), "a zip archive; unpack it"),
+    ],
+)
+def test_a_file_that_is_no_log(capsys: Capture, tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "kern.log"
+    path.write_bytes(content)
+    status, line = refused(capsys, path)
+    assert status == 2
+    assert f"{path}: {said}" in line
+    status, out, err = explain(capsys, path, FAILURE)
+    assert (status, err) == (2, line)
+    assert "1. page allocation failure" in out
+
+
 def test_file_that_may_not_be_read(capsys: Capture, tmp_path: Path) -> None:
     log = tmp_path / "secret.log"
     log.write_bytes(FAILURE.read_bytes())
@@ -84,9 +104,6 @@ def test_file_that_may_not_be_read(capsys: Capture, tmp_path: Path) -> None:
         ([], "nothing to read"),
         (["--since", "-2d", "x.log"], "--since goes with --journal"),
         (["--journal", "--since", "last harvest"], "--since 'last harvest'"),
-        (["--kernel", "latest", "x.log"], "--kernel latest"),
-        (["--kernel", "2.4.20", "x.log"], "--kernel 2.4.20"),
-        (["--kernel", "", "x.log"], "--kernel"),
     ],
 )
 def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
@@ -100,9 +117,16 @@ def test_wrong_usage(capsys: Capture, arguments: list[str], said: str) -> None:
     [
         (b"", "empty: no line was read"),
         (b"\n\n", "no report; 2 lines read"),
-        (bytes(range(256)) * 40, "no report; 41 lines read"),
         (b"\0" * 5000, "no report; 1 line read"),
         (b"page allocation", "no report; 1 line read"),
+        (
+            b"\nwarn_alloc: 305 callbacks suppressed\n",
+            "no report; 2 lines read; line 2 speaks of memory trouble without a report",
+        ),
+        (
+            b"x invoked oom-killer\noom_reaper: reaped process 99 (java)\n",
+            "no report; 2 lines read; 2 lines speak of memory trouble without a report, the first in line 1",
+        ),
         (b"a line\n" * 1_000_000 + b"one more", "no report; 1000001 lines read"),
     ],
 )

@@ -55,7 +55,7 @@ def search(request: pytest.FixtureRequest) -> Search:
 
 @pytest.fixture
 def searching(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_fastest", lambda: search)
+    monkeypatch.setattr(scan, "fastest", lambda: search)
 
 
 @pytest.mark.usefixtures("searching")

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,73 @@ def test_an_odd_file_holds_nothing_or_is_damaged(tmp_path: Path, data: bytes) ->
     with contextlib.suppress(ReadError):
         reports.extend(read_reports(written(tmp_path, data)))
     assert reports == []
+
+
+RANDOM = random.Random(7).randbytes(40_000)
+JOURNAL_FILE = b"LPKSHHRH" + bytes(16) + RANDOM[:200] + LOG
+
+
+def zipped(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:  # not compressed: the log's own lines are in it
+        archive.writestr("kern.log", data)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(RANDOM, "binary data, not a log", id="random"),
+        pytest.param(RANDOM[:300], "binary data, not a log", id="a little of it"),
+        pytest.param(bytes(3000) + RANDOM, "binary data, not a log", id="after zeroes"),
+        pytest.param(RANDOM * 60, "binary data, not a log", id="larger than is read at once"),
+        pytest.param(gzip.compress(RANDOM), "binary data, not a log", id="compressed"),
+        pytest.param(Path(sys.executable).read_bytes()[:200_000], "binary data, not a log", id="a program"),
+        pytest.param(JOURNAL_FILE, "a systemd journal file; ", id="journal"),
+        pytest.param(gzip.compress(JOURNAL_FILE), "a systemd journal file; ", id="journal, compressed"),
+        pytest.param(b"LPKSHHRH", "a systemd journal file; ", id="journal, cut"),
+        pytest.param(zipped(LOG), "a zip archive; ", id="zip"),
+        pytest.param(zipped(b"")[-22:], "a zip archive, an empty one", id="empty zip"),
+    ],
+)
+def test_what_is_no_log_is_said_to_be_none(tmp_path: Path, data: bytes, reason: str) -> None:
+    reports, error = until_failure(written(tmp_path, data))
+    assert reports == []
+    assert error.reason.startswith(reason)
+    assert str(error).startswith(str(tmp_path / "kern.log"))
+    assert error.exit_status is ExitStatus.USAGE
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda log: bytes(700_000) + b"\n" + log, id="pages lost before it"),
+        pytest.param(lambda log: log + bytes(5000), id="pages lost behind it"),
+        pytest.param(lambda log: RANDOM + b"\n" + log, id="noise of a serial line before it"),
+        pytest.param(lambda log: b"\xe4\xf6\xfc Stra\xdfe\n" * 99 + log, id="latin-1"),
+        pytest.param(lambda log: b"\x1b[0;32m  OK  \x1b[0m\r\n" * 99 + log, id="a terminal's colours"),
+        pytest.param(lambda log: b"PK \x03\x04\n" + log, id="nearly a zip archive"),
+        pytest.param(lambda log: log.decode().encode("utf-16"), id="UTF-16"),
+    ],
+)
+def test_a_log_with_other_bytes_in_it_is_read(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    found = list(read_reports(written(tmp_path, spoil(LOG))))
+    assert [report.kind for report in found] == [report.kind for report in reports_in(LOG)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(bytes(9000), id="lost"),
+        pytest.param(b"usb 1-1: new device\n\0\0\x01\x02" * 20 + b"a line of a log\n" * 90, id="a few"),
+        pytest.param("я помню\n".encode("koi8-r") * 99, id="KOI8"),
+        pytest.param("内存不足\n".encode("utf-16") * 99, id="UTF-16"),
+        pytest.param(b"\x1b[0;32m  OK  \x1b[0m\r\n" * 99, id="a terminal's colours"),
+    ],
+)
+def test_a_log_without_a_report_is_no_binary_data(tmp_path: Path, data: bytes) -> None:
+    assert list(read_reports(written(tmp_path, data))) == []
 
 
 def zstd(data: bytes) -> bytes:

@@ -151,6 +151,7 @@ def test_archive_forms(tmp_path: Path, mode: str, top: str) -> None:
     with pytest.raises(ReadError) as caught:
         root.read("var/log/messages")
     assert caught.value.missing
+    assert root.passed_over == (f"{path}:var/log/messages",)
 
 
 @pytest.mark.parametrize(
