@@ -91,7 +91,7 @@ def print_text(parts: Iterable["RenderableType"]) -> None:
     output = console()
     with output.capture() as captured:
         for part in parts:
-            output.print(part)
+            output.print(part, crop=False)
     sys.stdout.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
 
 
@@ -99,4 +99,10 @@ def print_json(document: "Document") -> None:
     """Print a document on one line."""
     from pagewarden.report.document import to_json
 
-    sys.stdout.write(to_json(document) + "\n")
+    print_utf8(to_json(document) + "\n")
+
+
+def print_utf8(text: str) -> None:
+    """Print what is UTF-8 by its own rules, whatever the terminal shows: JSON, a page, numbers for Prometheus."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())

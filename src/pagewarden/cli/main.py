@@ -1,6 +1,7 @@
 """The `pagewarden` command: finds the subcommand, turns what it raises into one line and an exit status."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Container, Sequence
@@ -65,7 +66,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def _columns() -> int:
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit() and int(columns) > 0:
+    if columns.isdecimal() and int(columns) > 0:
         return int(columns)
     try:
         return os.get_terminal_size(1).columns or 80
@@ -128,6 +129,7 @@ def entry_point() -> None:
     """Installed as `pagewarden`."""
     if sys.stdout is None:  # closed by the caller (>&-)
         sys.exit("pagewarden: standard output is closed")
+    _replace_what_cannot_be_shown()
     try:
         status = int(main(sys.argv[1:]))
     except KeyboardInterrupt:
@@ -143,6 +145,15 @@ def entry_point() -> None:
         print(f"pagewarden: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         status = int(ExitStatus.FAILED)
     sys.exit(status)
+
+
+def _replace_what_cannot_be_shown() -> None:
+    # Standard error does so by itself. A name of a file that is no UTF-8 goes to a UTF-8 terminal as it came.
+    output = sys.stdout
+    own_choice = output.errors not in ("strict", "surrogateescape")
+    as_it_came = output.errors == "surrogateescape" and output.encoding.lower().replace("-", "") == "utf8"
+    if isinstance(output, io.TextIOWrapper) and not own_choice and not as_it_came:
+        output.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:

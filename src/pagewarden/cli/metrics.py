@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, advice_policy, read_machine
+from pagewarden.cli.common import add_root, advice_policy, print_utf8, read_machine
 from pagewarden.cli.status import service_state
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
         )
     )
     if args.output is None:
-        sys.stdout.write(text.decode())
+        print_utf8(text.decode())
         return ExitStatus.DONE
     write_output(args.output, text, mode=0o644)  # node_exporter's user reads it
     return ExitStatus.DONE

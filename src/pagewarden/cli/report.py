@@ -1,12 +1,11 @@
 """`pagewarden report`."""
 
 import argparse
-import sys
 from datetime import datetime
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, advice_policy, read_machine
+from pagewarden.cli.common import add_root, advice_policy, print_utf8, read_machine
 from pagewarden.cli.history import add_since, read_kept, since_of
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
         )
     )
     if args.html == "-":
-        sys.stdout.write(text)
+        print_utf8(text)
     else:
         write_output(args.html, text.encode())
     return ExitStatus.DONE
