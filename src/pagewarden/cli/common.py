@@ -55,6 +55,15 @@ def documentation_folder() -> str:
     return next((str(place) for place in places if (place / "docs").is_dir()), "")
 
 
+def how_to_start(root: str) -> str:
+    """What to do so that the service runs on this machine; empty where another one is looked at."""
+    if root != "/":
+        return ""
+    from pagewarden.service import install
+
+    return install.how_to_start(Path(root))
+
+
 def read_machine(root: str) -> tuple[Snapshot, Machine]:
     """Read a machine and fit the model to it.
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, advice_policy, print_utf8, read_machine
+from pagewarden.cli.common import add_root, advice_policy, how_to_start, print_utf8, read_machine
 from pagewarden.cli.history import add_since, read_kept, since_of
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
             events=kept.events if kept else (),
             findings=kept.findings if kept else (),
             made_seconds=now.timestamp(),
+            how_to_start=how_to_start(args.root),
         )
     )
     if args.html == "-":

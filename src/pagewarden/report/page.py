@@ -29,6 +29,7 @@ class Page:
     """What the page shows.
 
     :ivar overview: None where there is no history.
+    :ivar how_to_start: what to do so that the service runs; empty for another machine.
     :ivar zone: the time zone that times are written in; None: the machine's own.
     """
 
@@ -40,6 +41,7 @@ class Page:
     events: Sequence[Event]
     findings: Sequence[OpenFinding]
     made_seconds: float
+    how_to_start: str = ""
     zone: tzinfo | None = None
 
 
