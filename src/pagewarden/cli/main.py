@@ -114,8 +114,14 @@ def build_parser(wanted: Container[str]) -> tuple[argparse.ArgumentParser, dict[
 def main(argv: Sequence[str]) -> ExitStatus:
     """Run the command; everything raised on purpose becomes one line on standard error."""
     # Only the module of the command that was asked for is imported: start-up time is part of being pleasant.
-    parser, modules = build_parser([word for word in argv if not word.startswith("-")][:1])
-    args = parser.parse_args(argv)
+    wanted = [word for word in argv if not word.startswith("-")][:1]
+    parser, modules = build_parser(wanted)
+    if wanted and wanted[0] not in COMMANDS and not {"-h", "--help", "--version"} & set(argv[: argv.index(wanted[0])]):
+        parser.error(_no_such_command(wanted[0]))
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # argparse itself would leave out which command does not know them.
+        _Parser(prog=f"pagewarden {args.command}").error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         status = modules[args.command].run(args)
         sys.stdout.flush()
@@ -123,6 +129,13 @@ def main(argv: Sequence[str]) -> ExitStatus:
         print(f"pagewarden {args.command}: {error}", file=sys.stderr)
         return error.exit_status
     return ExitStatus(status)
+
+
+def _no_such_command(word: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, COMMANDS, n=1)
+    return f"{word!r}: no such command" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def entry_point() -> None:
