@@ -1,6 +1,7 @@
 """`pagewarden report`."""
 
 import argparse
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -30,14 +31,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     add_since(parser)
     parser.add_argument(
-        "--html", required=True, metavar="FILE", help="where to write it, at once; - for standard output"
+        "--html",
+        required=True,
+        metavar="FILE",
+        help="where to write it, at once; an earlier page is replaced, no other file; - for standard output",
     )
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, advise, sum up, write."""
     try:
-        from pagewarden.report.page import PAGE_SLICES, Page, render_page
+        from pagewarden.report.page import PAGE_MARK, PAGE_SLICES, Page, render_page
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("jinja2"):
             raise
@@ -63,5 +67,6 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if args.html == "-":
         print_utf8(text)
     else:
-        write_output(args.html, text.encode())
+        write_output(args.html, text.encode(), only_over=PAGE_MARK)
+        print(f"pagewarden report: wrote {args.html}", file=sys.stderr)
     return ExitStatus.DONE

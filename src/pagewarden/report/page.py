@@ -22,6 +22,8 @@ from pagewarden.units import human_bytes
 PAGE_SLICES = 144
 """Slices of time that the pictures show."""
 EVENTS_SHOWN = 500
+PAGE_MARK = b"<title>pagewarden: "
+"""Near the start of every page."""
 
 
 @dataclass(frozen=True, slots=True)
