@@ -71,6 +71,15 @@ def documentation_folder() -> str:
     return next((str(place) for place in places if (place / "docs").is_dir()), "")
 
 
+def how_to_start(root: str) -> str:
+    """What to do so that the service runs on this machine; empty where another one is looked at."""
+    if root != "/":
+        return ""
+    from pagewarden.service import install
+
+    return install.how_to_start(Path(root))
+
+
 def read_machine(root: str) -> tuple[Snapshot, Machine]:
     """Read a machine and fit the model to it.
 
@@ -107,7 +116,7 @@ def print_text(parts: Iterable["RenderableType"]) -> None:
     output = console()
     with output.capture() as captured:
         for part in parts:
-            output.print(part)
+            output.print(part, crop=False)
     sys.stdout.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
 
 
@@ -115,4 +124,10 @@ def print_json(document: "Document") -> None:
     """Print a document on one line."""
     from pagewarden.report.document import to_json
 
-    sys.stdout.write(to_json(document) + "\n")
+    print_utf8(to_json(document) + "\n")
+
+
+def print_utf8(text: str) -> None:
+    """Print what is UTF-8 by its own rules, whatever the terminal shows: JSON, a page, numbers for Prometheus."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 
-from pagewarden.cli.common import add_format, kernel_named, print_text
+from pagewarden.cli.common import add_format, kernel_named, print_json, print_text
 from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.errors import ExitStatus, ReadError, UsageError
@@ -131,12 +131,10 @@ def _grouped(reports: Iterable[Report], *, every: bool) -> Iterator[ReportGroup]
 
 
 def _print_json(groups: Iterable[tuple[str, ReportGroup]], kernel: str | None) -> None:
-    from pagewarden.report.document import to_json
     from pagewarden.report.wire_report import report_document
 
     for name, group in groups:
-        document = report_document(name, group, diagnose(group.example, kernel))
-        sys.stdout.write(to_json(document) + "\n")
+        print_json(report_document(name, group, diagnose(group.example, kernel)))
 
 
 def _print_text(rows: list[tuple[str, ReportGroup, Diagnosis]], logs: list[LogRead]) -> None:

@@ -2,12 +2,11 @@
 
 import argparse
 import re
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pagewarden.cli.common import add_format, add_root, print_json, print_text
+from pagewarden.cli.common import add_format, add_root, how_to_start, print_json, print_text
 from pagewarden.errors import ExitStatus, ReadError, UsageError
 from pagewarden.history.read import open_reader
 from pagewarden.history.summary import overview
@@ -25,8 +24,6 @@ examples:
   pagewarden history --since -30d
   pagewarden history --since yesterday --format json | jq '.events[] | select(.kind == "report")'
 """
-
-NONE_YET = "there is no history yet: the service has not run here (systemctl enable --now pagewarden)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
         summed = overview(samples, since.timestamp(), now.timestamp(), 1)
         print_json(history_document(summed, samples, events, findings, kept=kept is not None))
     elif kept is None:
-        sys.stdout.write(f"{NONE_YET}\n")
+        print(_none_yet(args.root))
     else:
         from pagewarden.report.console import console
         from pagewarden.report.history import render_history, strip_slices
@@ -74,6 +71,13 @@ def run(args: argparse.Namespace) -> ExitStatus:
         summed = overview(samples, since.timestamp(), now.timestamp(), strip_slices(console().width))
         print_text(render_history(summed, events, findings, None))
     return ExitStatus.DONE
+
+
+def _none_yet(root: str) -> str:
+    advice = how_to_start(root)
+    if not advice:
+        return f"{root}: there is no history: the service had not run there, or its files were not copied"
+    return f"there is no history yet: the service has not run here ({advice})"
 
 
 def since_of(text: str, now: datetime) -> datetime:

@@ -71,9 +71,9 @@ def _install(dry_run: bool) -> Report:
     if found and not dry_run:
         more = f" ({len(found) - 1} more: --dry-run)" if len(found) > 1 else ""
         raise InstallError(f"{found[0]}{more}")
+    if found:
+        return Report(failed=[f"would refuse: {reason}" for reason in found])
     if dry_run:
-        for reason in found:
-            print(f"pagewarden install-service: would refuse: {reason}", file=sys.stderr)
         print("\n".join(f"would write {ROOT / file.target}" for file in files))
         return Report()
     report = install(ROOT, files)

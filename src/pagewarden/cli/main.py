@@ -1,6 +1,7 @@
 """The `pagewarden` command: finds the subcommand, turns what it raises into one line and an exit status."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Container, Sequence
@@ -65,7 +66,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def _columns() -> int:
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit() and int(columns) > 0:
+    if columns.isdecimal() and int(columns) > 0:
         return int(columns)
     try:
         return os.get_terminal_size(1).columns or 80
@@ -126,8 +127,14 @@ def build_parser(wanted: Container[str]) -> tuple[argparse.ArgumentParser, dict[
 def main(argv: Sequence[str]) -> ExitStatus:
     """Run the command; everything raised on purpose becomes one line on standard error."""
     # Only the module of the command that was asked for is imported: start-up time is part of being pleasant.
-    parser, modules = build_parser([word for word in argv if not word.startswith("-")][:1])
-    args = parser.parse_args(argv)
+    wanted = [word for word in argv if not word.startswith("-")][:1]
+    parser, modules = build_parser(wanted)
+    if wanted and wanted[0] not in COMMANDS and not {"-h", "--help", "--version"} & set(argv[: argv.index(wanted[0])]):
+        parser.error(_no_such_command(wanted[0]))
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # argparse itself would leave out which command does not know them.
+        _Parser(prog=f"pagewarden {args.command}").error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         status = modules[args.command].run(args)
         sys.stdout.flush()
@@ -137,10 +144,18 @@ def main(argv: Sequence[str]) -> ExitStatus:
     return ExitStatus(status)
 
 
+def _no_such_command(word: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, COMMANDS, n=1)
+    return f"{word!r}: no such command" + (f"; did you mean {near[0]}?" if near else "")
+
+
 def entry_point() -> None:
     """Installed as `pagewarden`."""
     if sys.stdout is None:  # closed by the caller (>&-)
         sys.exit("pagewarden: standard output is closed")
+    _replace_what_cannot_be_shown()
     try:
         status = int(main(sys.argv[1:]))
     except KeyboardInterrupt:
@@ -156,6 +171,15 @@ def entry_point() -> None:
         print(f"pagewarden: {error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         status = int(ExitStatus.FAILED)
     sys.exit(status)
+
+
+def _replace_what_cannot_be_shown() -> None:
+    # Standard error does so by itself. A name of a file that is no UTF-8 goes to a UTF-8 terminal as it came.
+    output = sys.stdout
+    own_choice = output.errors not in ("strict", "surrogateescape")
+    as_it_came = output.errors == "surrogateescape" and output.encoding.lower().replace("-", "") == "utf8"
+    if isinstance(output, io.TextIOWrapper) and not own_choice and not as_it_came:
+        output.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:

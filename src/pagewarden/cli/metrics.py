@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, advice_policy, read_machine
+from pagewarden.cli.common import add_root, advice_policy, print_utf8, read_machine
 from pagewarden.cli.status import service_state
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -30,7 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_root(parser)
     parser.add_argument(
-        "--output", metavar="FILE", help="replace FILE (NAME.prom) at once instead of printing, for node_exporter"
+        "--output",
+        metavar="FILE",
+        help="replace FILE at once instead of printing, for node_exporter, which reads NAME.prom only; - for standard "
+        "output",
     )
 
 
@@ -64,10 +67,10 @@ def run(args: argparse.Namespace) -> ExitStatus:
             report_totals=_report_totals(args.root),
         )
     )
-    if args.output is None:
-        sys.stdout.write(text.decode())
+    if args.output in (None, "-"):
+        print_utf8(text.decode())
         return ExitStatus.DONE
-    write_output(args.output, text, mode=0o644)  # node_exporter's user reads it
+    write_output(args.output, text, mode=0o644, suffix=".prom")  # node_exporter's user reads it
     return ExitStatus.DONE
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pagewarden.advise.advice import advise
-from pagewarden.cli.common import add_root, advice_policy, read_machine
+from pagewarden.cli.common import add_root, advice_policy, how_to_start, print_utf8, read_machine
 from pagewarden.cli.history import add_since, read_kept, since_of
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, PagewardenError
@@ -31,14 +31,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_root(parser)
     add_since(parser)
     parser.add_argument(
-        "--html", required=True, metavar="FILE", help="where to write it, at once; - for standard output"
+        "--html",
+        required=True,
+        metavar="FILE",
+        help="where to write it, at once; an earlier page is replaced, no other file; - for standard output",
     )
 
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, advise, sum up, write."""
     try:
-        from pagewarden.report.page import PAGE_SLICES, Page, render_page
+        from pagewarden.report.page import PAGE_MARK, PAGE_SLICES, Page, render_page
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("jinja2"):
             raise
@@ -58,10 +61,12 @@ def run(args: argparse.Namespace) -> ExitStatus:
             events=kept.events if kept else (),
             findings=kept.findings if kept else (),
             made_seconds=now.timestamp(),
+            how_to_start=how_to_start(args.root),
         )
     )
     if args.html == "-":
-        sys.stdout.write(text)
+        print_utf8(text)
     else:
-        write_output(args.html, text.encode())
+        write_output(args.html, text.encode(), only_over=PAGE_MARK)
+        print(f"pagewarden report: wrote {args.html}", file=sys.stderr)
     return ExitStatus.DONE

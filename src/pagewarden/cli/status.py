@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain
 
 from pagewarden.cli.applying import changes_below, probation_below
-from pagewarden.cli.common import add_format, add_root, print_json, print_text, read_machine
+from pagewarden.cli.common import add_format, add_root, how_to_start, print_json, print_text, read_machine
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, ReadError
 from pagewarden.history.state import parse_state
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> ExitStatus:
         from pagewarden.report.service import render_service
         from pagewarden.report.status import render_status
 
-        told = () if service is None and args.root != "/" else render_service(service, time.time(), None)
+        absent = service is None and args.root != "/"
+        told = () if absent else render_service(service, time.time(), None, how_to_start(args.root))
         watched = render_watched(probation) if probation else ()
         print_text(chain(render_status(snapshot, machine, settings, changes), watched, told))
     return ExitStatus.DONE

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from pagewarden.config.files import ConfigFile
-from pagewarden.config.settings import SECTIONS, ConfigError, Setting, all_settings
+from pagewarden.config.settings import ACTIONS, CAUSES, DECLINABLE, SECTIONS, ConfigError, Setting, all_settings
 from pagewarden.config.statements import line_numbers
 
 
@@ -88,7 +88,23 @@ def _complaint(path: tuple[str, ...], kind: str, value: Any) -> str:
     if len(path) == 1:
         return f"{path[0]}: expected a table, [{path[0]}], found {shown}"
     setting = next(setting for setting in all_settings() if (setting.section, setting.name) == path)
-    return f"{setting.key}: expected {setting.expected}, found {shown}"
+    near = _declined_near(value) if setting.key == "advise.declined" else None
+    meant = f"; did you mean {near}?" if near else ""
+    return f"{setting.key}: expected {setting.expected}, found {shown}{meant}"
+
+
+def _declined_near(value: Any) -> str | None:
+    """What a name of a recommendation was meant to be: its setting or, where that is right, its setting and cause."""
+    if not isinstance(value, str):
+        return None
+    key, _, rest = value.partition("/")
+    names = (*DECLINABLE, *ACTIONS)
+    if key not in names:
+        by_end = {re.split("[.:]", name)[-1]: name for name in names}
+        near = get_close_matches(key, [*names, *by_end], n=1, cutoff=0.75)
+        return by_end.get(near[0], near[0]) if near else None
+    near = get_close_matches(rest.partition("/")[0], CAUSES, n=1)
+    return f"{key}/{near[0]}" if near else None
 
 
 def _unknown(path: tuple[str, ...]) -> str:

@@ -14,6 +14,32 @@ WINDOW = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:[,-](?:Mon|Tue|Wed|Thu|Fri|Sat|S
 )
 
 
+DECLINABLE = (
+    *("vm.min_free_kbytes", "vm.watermark_scale_factor", "vm.lowmem_reserve_ratio", "vm.zone_reclaim_mode"),
+    *("vm.watermark_boost_factor", "vm.extra_free_kbytes", "vm.min_unmapped_ratio", "vm.vfs_cache_pressure"),
+    *("vm.compaction_proactiveness", "transparent_hugepage"),
+)
+"""Settings that a recommendation may be about."""
+ACTIONS = (
+    *("action:rewrite", "action:driver-ring", "action:mtu", "action:kernel-upgrade", "action:compact-memory"),
+    "action:reduce-load",
+)
+"""What is recommended beside settings."""
+CAUSES = (
+    *("below-kernel-default", "too-high", "stranded", "squeezed", "stale-watermarks", "boost-hidden"),
+    *("direct-reclaim-stalls", "fragmentation-rising", "zone-reclaim-harm", "zone-reclaim-pointless"),
+    *("reclaimable-slab-heavy", "huge-page-reserve-large", "log-mismatch", "evidence-outdated", "model-misfit"),
+    *("foreign-setting", "low-mark-near", "remote-allocations", "atomic-reserve-exhausted", "fragmented"),
+    *("lowmem-reserve", "zone-restricted", "node-restricted", "reserved-for-others", "memory-exhausted"),
+    *("reclaim-too-slow", "request-too-large", "memcg-limit", "address-space", "recovered", "incomplete"),
+)
+"""Why something is recommended; the tests hold these beside what the adviser knows."""
+_DECLINED = (
+    f"(?:{'|'.join(DECLINABLE)})(?:/(?:{'|'.join(CAUSES)})(?:/[a-z0-9,]{{1,80}})?)?"
+    f"|(?:{'|'.join(ACTIONS)})(?:/(?:{'|'.join(CAUSES)}))?"
+).replace(".", r"\.")
+
+
 class ConfigError(PagewardenError):
     """The configuration is wrong: what, in which file and line, what was expected."""
 
@@ -77,8 +103,9 @@ class Advise:
         30, "How long a failure or a stall counts as evidence.", unit="days", low=1, high=365,
     )  # fmt: skip
     declined: tuple[str, ...] = _setting(
-        (), "Recommendations that are not wanted: a setting, a setting and a cause, or one proposal with its value.",
-        pattern=r"[a-z][a-z0-9_.:-]{0,63}(?:/[a-z0-9-]{1,40}(?:/[a-z0-9,]{1,80})?)?",
+        (), "Recommendations that are not wanted: a setting, a setting and a cause, or one proposal with its value; "
+        "'action:WORD' or 'action:WORD/CAUSE' for what is no setting. 'pagewarden advise' prints the names.",
+        pattern=_DECLINED,
         form="names such as 'vm.zone_reclaim_mode' or 'vm.min_free_kbytes/too-high/131072'",
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ def write_capture(root: str, target: Path, *, overwrite: bool = False, when: dat
     :raises PagewardenError: it could not be written.
     """
     if target.exists() and not overwrite:
-        raise UsageError(f"{target}: exists already")
+        raise UsageError(f"{target}: exists already (--force replaces it)")
     gathered = gather(open_root(root))
     notes, unparsed = _notes(gathered, when or datetime.now(UTC))
     # A link that leads nowhere hides other files all the same.
@@ -59,7 +59,7 @@ def write_capture(root: str, target: Path, *, overwrite: bool = False, when: dat
     try:
         _write_atomically(target, _packed(files, links), overwrite=overwrite)
     except FileExistsError:
-        raise UsageError(f"{target}: exists already") from None
+        raise UsageError(f"{target}: exists already (--force replaces it)") from None
     except OSError as error:
         raise PagewardenError(f"{target}: {error.strerror}") from None
     return CaptureResult(target, tuple(sorted((*files, *links))), notes.absent, (*notes.torn, *unparsed))

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pagewarden.apply.types import Outcome, Plan, Record, Standing
 from pagewarden.kernel.simulate import ZoneState
-from pagewarden.report.words import heading, pages_text, plain_table, zone_name
+from pagewarden.report.words import Folded, heading, pages_text, plain_table, zone_name
 from pagewarden.units import human_bytes
 
 
@@ -44,12 +44,12 @@ def render_plan(outcome: Outcome, snippet_path: str) -> Iterator[RenderableType]
     if plan.simulation is not None:
         yield ""
         yield heading("Every zone, before and after each write (boost left out; in pages: --format json)")
-        yield _zones(plan)
+        yield Folded(_zones(plan))
         reserves = _protection(plan)
         if reserves.row_count:
             yield ""
             yield heading("Kept back from requests that could have used a higher zone (protection)")
-            yield reserves
+            yield Folded(reserves)
         cost = plan.simulation.cost_bytes
         if cost:
             verb = "withdrawn from" if cost > 0 else "given back to"

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pagewarden.history.types import Event, EventKind, OpenFinding, Overview, ZoneOverview, ZoneSample
-from pagewarden.report.words import duration_text, heading, moment_text, pages_text, plain_table, printable
+from pagewarden.report.words import Folded, duration_text, heading, moment_text, pages_text, plain_table, printable
 
 _BESIDE_STRIP = 50
 _LONGEST_STRIP = 72
@@ -49,7 +49,7 @@ def render_history(
     if overview.zones:
         yield ""
         yield heading("Free memory: the lowest seen, and over time against the marks")
-        yield _zones(overview, zone)
+        yield Folded(_zones(overview, zone))
         yield _legend(overview)
         yield ""
         yield heading("Counted")

@@ -22,6 +22,8 @@ from pagewarden.units import human_bytes
 PAGE_SLICES = 144
 """Slices of time that the pictures show."""
 EVENTS_SHOWN = 500
+PAGE_MARK = b"<title>pagewarden: "
+"""Near the start of every page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Page:
     """What the page shows.
 
     :ivar overview: None where there is no history.
+    :ivar how_to_start: what to do so that the service runs; empty for another machine.
     :ivar zone: the time zone that times are written in; None: the machine's own.
     """
 
@@ -40,6 +43,7 @@ class Page:
     events: Sequence[Event]
     findings: Sequence[OpenFinding]
     made_seconds: float
+    how_to_start: str = ""
     zone: tzinfo | None = None
 
 

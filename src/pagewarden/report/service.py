@@ -15,17 +15,18 @@ _LATE_SECONDS = 60.0
 
 
 def render_service(
-    state: ServiceState | str | None, now_seconds: float, zone: tzinfo | None
+    state: ServiceState | str | None, now_seconds: float, zone: tzinfo | None, how_to_start: str
 ) -> Iterator[RenderableType]:
     """Lay out the service's view.
 
     :param state: None where it does not run; a text says why its state cannot be read.
     :param zone: the time zone that times are written in; None: the machine's own.
+    :param how_to_start: what to do where it does not run.
     """
     yield ""
     yield heading("Service")
     if state is None:
-        yield "not running (systemctl enable --now pagewarden)"
+        yield f"not running ({how_to_start})"
     elif isinstance(state, str):
         yield f"its state cannot be read: {printable(state)}"
     else:

@@ -11,7 +11,7 @@ from pagewarden.kernel.machine import RATIO
 from pagewarden.kernel.projection import Projection
 from pagewarden.kernel.simulate import Refusal, Simulation
 from pagewarden.kernel.watermarks import Marks
-from pagewarden.report.words import heading, pages_text, plain_table, zone_name
+from pagewarden.report.words import Folded, heading, pages_text, plain_table, zone_name
 from pagewarden.units import human_bytes
 
 
@@ -49,11 +49,11 @@ def render_effect(simulation: Simulation, projection: Projection) -> Iterator[Re
         yield "No mark of any zone changes."
     else:
         yield heading("Marks, before and after")
-        yield _marks(simulation, projection)
+        yield Folded(_marks(simulation, projection))
     if any(b.protection_pages != a.protection_pages for b, a in zip(simulation.before, simulation.after, strict=True)):
         yield ""
         yield heading("Protection (lowmem_reserve), before and after")
-        yield _protection(simulation)
+        yield Folded(_protection(simulation))
     yield ""
     yield from _price(simulation, projection)
     for warning in projection.warnings:

@@ -14,7 +14,7 @@ from pagewarden.kernel.fragmentation import HAS_BLOCK, fragmentation_indexes, un
 from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RATIO, RECLAIM_MODE, SCALE_FACTOR, Machine
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.report.apply import render_changes
-from pagewarden.report.words import count_text, heading, pages_text, plain_table, zone_name
+from pagewarden.report.words import Folded, count_text, heading, pages_text, plain_table, zone_name
 
 BAR_WIDTH = 16
 
@@ -26,17 +26,17 @@ def render_status(
     yield _head(snapshot)
     yield ""
     yield heading("Zones: free memory against the marks")
-    yield _zones(machine)
+    yield Folded(_zones(machine))
     yield from _boost_note(machine)
     reserves = _reserves(machine)
     if reserves.row_count:
         yield ""
         yield heading("Kept back from requests that could have used a higher zone (protection)")
-        yield reserves
+        yield Folded(reserves)
     if snapshot.free_blocks:
         yield ""
         yield heading("Free blocks by order, and the share of free memory in blocks too small for it")
-        yield _blocks(snapshot, machine)
+        yield Folded(_blocks(snapshot, machine))
     yield ""
     yield heading("Settings")
     yield from _settings(settings)
@@ -174,7 +174,7 @@ def _settings(settings: Sequence[Setting]) -> Iterator[RenderableType]:
             "same" if setting.kernel_default == setting.value else setting.kernel_default or "-",
             (setting.set_by or "-") + mark,
         )
-    yield table
+    yield Folded(table)
     for number, note in enumerate(notes, 1):
         yield Padding(f"[{number}] {note}", (0, 0, 0, 2))
     if left_out:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, tzinfo
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pagewarden.kernel.machine import Machine
@@ -36,6 +36,61 @@ def hanging(label: str, text: RenderableType, style: str = "") -> RenderableType
     grid.add_column(style=style)
     grid.add_row(label, text)
     return grid
+
+
+class Folded:
+    """A table of numbers; where the page is too narrow for it, two or more of fewer columns, one below the other.
+
+    No number is cut or parted from its unit: only a column that overflows by folding is made narrower.
+    """
+
+    NARROWEST_FOLD = 14
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = self._table
+        gap = table.padding[1]
+        first, *others = ((column, self._needed(console, options, column)) for column in table.columns)
+        parts = [[first]]
+        for entry in others:
+            if len(parts[-1]) > 1 and _across([*parts[-1], entry], gap) > options.max_width:
+                parts.append([first])
+            parts[-1].append(entry)
+        for part in parts:
+            yield from console.render(
+                self._part([column for column, _ in part], caption=len(parts) == 1),
+                options.update(width=max(options.max_width, _across(part, gap))),
+            )
+        if len(parts) > 1 and table.caption:
+            yield Text(str(table.caption), style="table.caption")
+
+    def _needed(self, console: Console, options: ConsoleOptions, column: Column) -> int:
+        endless = options.update(width=10_000)
+        width = max(Measurement.get(console, endless, cell).maximum for cell in (column.header, *column.cells))
+        return min(width, self.NARROWEST_FOLD) if column.overflow == "fold" else width
+
+    def _part(self, columns: list[Column], *, caption: bool) -> Table:
+        table = self._table
+        part = Table(box=None, pad_edge=False, padding=table.padding, header_style=table.header_style)
+        if caption:
+            part.caption, part.caption_justify = table.caption, table.caption_justify
+        for column in columns:
+            part.add_column(
+                column.header,
+                justify=column.justify,
+                header_style=column.header_style,
+                overflow=column.overflow,
+                no_wrap=column.overflow != "fold",
+            )
+        for cells in zip(*(column.cells for column in columns), strict=True):
+            part.add_row(*cells)
+        return part
+
+
+def _across(part: list[tuple[Column, int]], gap: int) -> int:
+    return sum(width for _, width in part) + gap * (len(part) - 1)
 
 
 class Flowing:

@@ -1,6 +1,7 @@
 """The installation that the units run: where its program and its code are, and whether the service can use them."""
 
 import os
+import pwd
 import re
 import stat
 import sys
@@ -55,57 +56,85 @@ def objections(path: Path, code: Sequence[Path] = ()) -> Iterator[str]:
     if not PLAIN.fullmatch(str(path)):
         yield f"{path}: a unit cannot hold every character of this path; {_elsewhere(path)}"
     for name in names:
-        if any(name.is_relative_to(folder) for folder in HIDDEN):
+        if _hidden(name):
             yield f"{name} is in a folder that the service may not see; {_elsewhere(name)}"
-            break
+            return  # another environment is needed: what else is wrong with this one does not matter
     said = set()
     for name in names:
-        inside = below(name) if name in code else ()
+        # A folder of code within another one is looked through with that.
+        inside = below(name) if name in code and not any(folder in name.parents for folder in code) else ()
         for reason in faults(chain(reversed(name.parents), (name,), inside), code):
             if reason not in said:
                 said.add(reason)
                 yield reason
 
 
-def faults(parts: Iterable[Path], code: Sequence[Path] = (), owner: int = 0) -> Iterator[str]:
+def faults(parts: Iterable[Path | str], code: Sequence[Path] = (), owner: int = 0) -> Iterator[str]:
     """The first part that others than the owner may change, and the first that the service may not read.
 
     :param code: the folders of code, for the command that mends it. :param owner: the number of root.
     """
+    # There are tens of thousands of parts: one call of the system for each, and no Path.
     changeable = closed = False
     for part in parts:
         try:
-            found = part.stat()
+            found = os.stat(part)  # noqa: PTH116
         except OSError:
             continue  # a link to nothing; or a folder above it is closed to us, and is named
-        folder = stat.S_ISDIR(found.st_mode)
-        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not (folder and found.st_mode & stat.S_ISVTX)
-        if not changeable and (found.st_uid != owner or shared):
+        mode = found.st_mode
+        folder = stat.S_ISDIR(mode)
+        shared = mode & _SHARED and not (folder and mode & stat.S_ISVTX)
+        if not changeable and (shared or found.st_uid != owner):
             changeable = True
-            yield f"{part} can be changed by others than root, and parts of the service run as root; {_elsewhere(part)}"
-        needed = stat.S_IROTH | (stat.S_IXOTH if folder else 0)
-        if not closed and found.st_mode & needed != needed:
+            where = _elsewhere(Path(part))
+            yield f"{part} can be changed by others than root, and parts of the service run as root; {where}"
+        needed = _FOLDER_READ if folder else stat.S_IROTH
+        if not closed and mode & needed != needed:
             closed = True
-            yield f"{part} cannot be read by the account of the service; this mends it: {_opened(part, code)}"
+            yield f"{part} cannot be read by the account of the service; {_opened(Path(part), code)}"
         if changeable and closed:
             return
 
 
-def below(folder: Path) -> Iterator[Path]:
+_SHARED = stat.S_IWGRP | stat.S_IWOTH
+_FOLDER_READ = stat.S_IROTH | stat.S_IXOTH
+
+
+def below(folder: Path | str) -> Iterator[str]:
     """Everything in a folder, in an order that is always the same; links to folders are not followed."""
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        yield from (Path(parent, name) for name in (*folders, *sorted(files)))
+    left = [str(folder)]
+    while left:
+        try:
+            with os.scandir(left.pop()) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            continue  # gone, or closed to us: its parent's entry is looked at
+        yield from (entry.path for entry in entries)
+        left += [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+
+
+def _hidden(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in HIDDEN)
 
 
 def _opened(part: Path, code: Sequence[Path]) -> str:
-    """The command that lets everybody read it, and all of the environment or the folder of code that it is in."""
+    """What lets everybody read it and all of the environment or the folder of code that it is in; never a home."""
+    if _hidden(part) or any(_is_home(folder) for folder in (part, *part.parents)):
+        return _elsewhere(part)
     environment = (Path(sys.prefix),) if sys.prefix != sys.base_prefix else ()
     whole = next((folder for folder in (*environment, *code) if part.is_relative_to(folder)), None)
-    return f"chmod a+rX {part}" if whole is None else f"chmod -R a+rX {whole}"
+    command = f"chmod a+rX {part}" if whole is None else f"chmod -R a+rX {whole}"
+    return f"this mends it: {command}"
+
+
+def _is_home(folder: Path) -> bool:
+    try:
+        return folder != Path("/") and Path(pwd.getpwuid(folder.stat().st_uid).pw_dir) == folder
+    except (OSError, KeyError):
+        return False
 
 
 def _elsewhere(path: Path) -> str:
     if "pipx" in path.parts:
         return "pipx install --global 'pagewarden[systemd]' makes one that it can use (before pipx 1.5: see --help)"
-    return "the end of --help shows environments that it can use"
+    return "the end of --help shows environments that it can use, such as /opt/pagewarden"

@@ -59,6 +59,14 @@ def packaged_unit(root: Path) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
+def how_to_start(root: Path) -> str:
+    """What an administrator does so that the service runs: start the unit, or bring it along first."""
+    folders = ("etc", "run", "usr/local/lib", "usr/lib", "lib")
+    if any((root / folder / "systemd/system/pagewarden.service").exists() for folder in folders):
+        return "systemctl enable --now pagewarden"
+    return "not installed: install the package or run 'pagewarden install-service' first"
+
+
 def install(root: Path, files: Sequence[ServiceFile]) -> Report:
     """Write every file; one that somebody edited stays as it is.
 

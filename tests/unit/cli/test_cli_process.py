@@ -110,12 +110,58 @@ def test_interrupted(tmp_path: Path) -> None:
 def test_columns_are_honoured_and_nothing_is_cut() -> None:
     wide, narrow = (run(*STATUS, env={"COLUMNS": columns}) for columns in ("200", "40"))
     assert (wide.returncode, narrow.returncode) == (0, 0)
+    assert "…" not in narrow.stdout
+    sizes = [
+        sorted(
+            re.findall(r"(?<= )[\d.]+(?: [KMG]iB|%)(?!\S)", done.stdout.partition("\nSettings")[0].partition("\n")[2])
+        )
+        for done in (wide, narrow)
+    ]
+    assert sizes[0] == sizes[1]
     assert max(map(len, narrow.stdout.splitlines())) <= 40
     assert "…" not in wide.stdout
     assert "\x1b" not in wide.stdout
     assert all(line == line.rstrip() for line in wide.stdout.splitlines())
     assert "/etc/sysctl.d/90-db.conf:3" in wide.stdout
     assert "/etc/sysctl.d/90-db.conf:3" in re.sub(r"\s", "", narrow.stdout)
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "40", "9999999"])
+def test_an_answer_at_any_width(columns: str) -> None:
+    for command in (("gfp", "0x20"), ("advise", "--help")):
+        done = run(*PROGRAM, *command, env={"COLUMNS": columns})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("env", "shown"),
+    [
+        ({"PYTHONIOENCODING": "ascii"}, b"k?fer"),
+        ({"PYTHONIOENCODING": "latin-1"}, b"k\xe4fer"),
+        ({"PYTHONIOENCODING": "ascii:backslashreplace"}, b"k\\xe4fer"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, b"k??fer"),
+        ({"PYTHONIOENCODING": "utf-8"}, b"k\xc3\xa4fer"),
+    ],
+)
+def test_what_the_terminal_cannot_show_is_replaced(tmp_path: Path, env: dict[str, str], shown: bytes) -> None:
+    log = tmp_path / "k\u00e4fer.log"
+    log.write_bytes((DATA / "klog/failure-6.1.log").read_bytes())
+    command = [*PROGRAM, "explain", str(log), f"{log}.gone"]
+    done = subprocess.run(
+        command, env={**os.environ, **env, "COLUMNS": "400"}, capture_output=True, timeout=60, check=False
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"fer.log.gone: No such file" in done.stderr
+    assert shown + b".log:2" in done.stdout
+
+
+def test_json_is_utf8_whatever_the_terminal_shows() -> None:
+    code = "import sys\nfrom pagewarden.cli.common import print_utf8\nprint('first')\nprint_utf8('k\u00e4fer')"
+    command = [sys.executable, "-c", code]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=env, capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"first\nk\xc3\xa4fer"
 
 
 @pytest.mark.parametrize(("env", "colour"), [({}, True), ({"NO_COLOR": "1"}, False)])

@@ -21,6 +21,15 @@ NAMES = sorted(path.name for path in MACHINES.iterdir())
 LOUD = {"db1-16g", "guest-4g", "pae-8g"}
 
 
+def test_another_machine_has_no_service_to_start(capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(DATA / "machines" / "db1-16g")
+    for command in ("status", "history"):
+        assert main([command, "--root", root]) == 0
+        assert not re.search("systemctl|install-service", capsys.readouterr().out)
+    assert main(["report", "--root", root, "--html", "-"]) == 0
+    assert "<p>There is no history.</p>" in capsys.readouterr().out
+
+
 def answer(capsys: pytest.CaptureFixture[str], command: str, name: str, *more: str) -> dict[str, Any]:
     assert main([command, "--root", str(MACHINES / name), "--format", "json", *more]) == 0
     captured = capsys.readouterr()

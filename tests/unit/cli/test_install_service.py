@@ -74,10 +74,22 @@ def test_what_the_service_cannot_run_is_refused(
     assert main(["install-service"]) == 1
     assert "a unit cannot hold" in capsys.readouterr().err
     assert list(root.rglob("*pagewarden*")) == told == []
-    assert main(["install-service", "--dry-run"]) == 0
+    assert main(["install-service", "--dry-run"]) == 1
     said = capsys.readouterr()
     assert "would refuse: /home/x y/bin/pagewarden is in a folder that the service may not see" in said.err
-    assert f"would write {root}/{UNITS}/pagewarden.service" in said.out
+    assert "chmod" not in said.err
+    assert said.out == "", "what is refused is not written"
+
+
+def test_a_dry_run_says_what_would_be_written(
+    root: Path, told: Commands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install_service, "program", lambda: Path("/opt/pagewarden/bin/pagewarden"))
+    monkeypatch.setattr(install_service, "unit_folder", lambda: PROJECT / "systemd")
+    monkeypatch.setattr(install_service, "objections", lambda *_: iter(()))
+    assert main(["install-service", "--dry-run"]) == 0
+    assert f"would write {root}/{UNITS}/pagewarden.service" in capsys.readouterr().out
+    assert list(root.rglob("*pagewarden*")) == told == []
 
 
 def test_all_of_it_goes_and_a_dry_run_says_the_same(

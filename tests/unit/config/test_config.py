@@ -26,8 +26,9 @@ from pagewarden.config.check import check_file
 from pagewarden.config.documents import reference_page, shipped_file
 from pagewarden.config.files import ConfigFile
 from pagewarden.config.load import read_config
-from pagewarden.config.settings import Config, ConfigError, Merged, all_settings, config_of
+from pagewarden.config.settings import ACTIONS, CAUSES, DECLINABLE, Config, ConfigError, Merged, all_settings, config_of
 from pagewarden.config.statements import line_numbers
+from pagewarden.diagnose.types import Cause, FindingCause
 from pagewarden.procfs.roots import open_root
 
 ETC = "etc/pagewarden/pagewarden.toml"
@@ -64,6 +65,16 @@ WRONG = [
     ("[advise]\ndeclined = [\n 'vm.zone_reclaim_mode',\n 5]", ":2: advise.declined: expected a list of names"),
     ("[advise]\ndeclined = ['vm.x/y/1/2']", "expected a list of names"),
     ("[advise]\ndeclined = ['a b']", "expected a list of names"),
+    ("[advise]\ndeclined = ['foo']", ':2: advise.declined: expected a list of names such as'),
+    ("[advise]\ndeclined = ['vm.min_free_kbyte/typo']", 'kbyte/typo"; did you mean vm.min_free_kbytes?'),
+    ("[advise]\ndeclined = ['min_free_kbytes']", "; did you mean vm.min_free_kbytes?"),
+    ("[advise]\ndeclined = ['vm.min_free_kbytes/to-high/5']", "; did you mean vm.min_free_kbytes/too-high?"),
+    ("[advise]\ndeclined = ['vm.min_free_kbytes/too-high/']", "; did you mean vm.min_free_kbytes/too-high?"),
+    ("[advise]\ndeclined = ['vmxmin_free_kbytes']", "; did you mean vm.min_free_kbytes?"),
+    ("[advise]\ndeclined = ['action:mtux']", "; did you mean action:mtu?"),
+    ("[advise]\ndeclined = ['action:mtu/fragmented/1']", "; did you mean action:mtu/fragmented?"),
+    ("[advise]\ndeclined = ['vm.swappiness']", 'found "vm.swappiness"'),
+    ("[advise]\ndeclined = ['']", 'found ""'),
     ("[apply]\nkeys = ['vm.swappiness']", ":2: apply.keys: expected a list of"),
     ("[apply]\nkeys = {}", "found a table"),
     ("[apply]\nwindows = ['25:00-26:00']", "expected a list of times"),
@@ -208,6 +219,29 @@ def test_the_values_need_no_checker() -> None:
     values = [("advise", "declined", ["a"]), ("advise", "burst_margin", 3.0)]
     config = config_of({(section, name): value for section, name, value in values})
     assert config.advise == replace(Config().advise, declined=("a",), burst_margin=3.0)
+
+
+def test_what_can_be_declined_is_what_the_adviser_knows() -> None:
+    assert set(CAUSES) == {*Cause, *FindingCause}
+    pages = {path.stem for path in (PROJECT / "docs/settings").glob("*.md")} - {"README"}
+    assert {key.removeprefix("vm.") for key in DECLINABLE} == pages, "each recommendation refers to its page"
+    contract = next(line for line in (PROJECT / "docs/json.md").read_text().splitlines() if "(`action:rewrite`" in line)
+    assert set(ACTIONS) == set(re.findall("action:[a-z-]+", contract))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vm.zone_reclaim_mode",
+        "vm.min_free_kbytes/too-high/131072",
+        "vm.lowmem_reserve_ratio/stranded/256,256,32,0,0",
+        "transparent_hugepage/huge-page-reserve-large/never",
+        "action:reduce-load",
+        "action:rewrite/stale-watermarks",
+    ],
+)
+def test_names_that_can_be_declined(make_root: MakeRoot, name: str) -> None:
+    assert read(make_root({ETC: f"advise.declined = ['{name}']"})).config.advise.declined == (name,)
 
 
 def test_advise_follows_the_configuration(make_root: MakeRoot, capsys: pytest.CaptureFixture[str]) -> None:

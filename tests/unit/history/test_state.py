@@ -93,7 +93,7 @@ def test_only_our_error_comes_out(content: bytes) -> None:
 
 
 def show(state: ServiceState | str | None, now: float = NOW) -> None:
-    print_text(render_service(state, now, UTC))
+    print_text(render_service(state, now, UTC, "do this"))
 
 
 def test_status_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +114,7 @@ def test_status_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("state", "now", "expected"),
     [
-        (None, NOW, "not running (systemctl enable --now pagewarden)"),
+        (None, NOW, "not running (do this)"),
         ("state.json: permission denied", NOW, "its state cannot be read: state.json: permission denied"),
         (STATE, NOW + 3600, "NO READING since 2026-11-25 23:39: stopped or stuck"),
         (STATE, NOW - 3600, "the clock was set back"),

@@ -9,6 +9,9 @@ import pytest
 from pagewarden.cli.main import main
 from pagewarden.errors import PagewardenError, UsageError
 from pagewarden.report.output_file import write_output
+from pagewarden.report.page import PAGE_MARK
+
+MACHINE = str(Path(__file__).parents[2] / "data" / "docs" / "one-node")
 
 
 def test_a_pipe_is_written_into(tmp_path: Path) -> None:
@@ -62,3 +65,47 @@ def test_the_commands_say_so_in_one_line(command: list[str], name: str, capsys: 
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "replaced"),
+    [
+        (None, True),
+        (b"", True),
+        (b"<html><title>pagewarden: db1</title>", True),
+        (b"<html><title>mine</title>", False),
+        (b" " * 5000 + PAGE_MARK, False),
+        (b"\x00\xff", False),
+    ],
+)
+def test_a_page_replaces_a_page_alone(
+    there: bytes | None, replaced: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "page.html"
+    if there is not None:
+        target.write_bytes(there)
+    for _ in range(2):
+        assert main(["report", "--html", str(target), "--root", MACHINE]) == (0 if replaced else 2)
+        out, err = capsys.readouterr()
+        assert out == ""
+        if replaced:
+            assert err == f"pagewarden report: wrote {target}\n"
+            assert PAGE_MARK in target.read_bytes()[:1024]
+        else:
+            assert err.endswith("page.html: there already and not written by pagewarden; it is not replaced\n")
+            assert target.read_bytes() == there
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("x.prom", 0), ("x.txt", 2), ("x.prom.txt", 2), ("prom", 2), ("/dev/null", 0), ("-", 0)],
+)
+def test_what_node_exporter_does_not_read_is_not_written(
+    name: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["metrics", "--output", name, "--root", MACHINE]) == status
+    out, err = capsys.readouterr()
+    assert (name == "-") is out.startswith("# HELP")
+    assert ("expected a name that ends in .prom" in err) is (status == 2)
+    assert [path.name for path in tmp_path.iterdir()] == (["x.prom"] if name == "x.prom" else [])

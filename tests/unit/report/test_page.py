@@ -68,7 +68,7 @@ def hostile(tmp_path: Path) -> Path:
 
 def written(root: Path, target: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     assert main(["report", "--html", str(target), "--root", str(root), *more]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", f"pagewarden report: wrote {target}\n")
     return target.read_text()
 
 

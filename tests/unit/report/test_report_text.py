@@ -16,10 +16,10 @@ from pagewarden.kernel.machine import machine_of
 from pagewarden.kernel.simulate import Write
 from pagewarden.procfs.types import Snapshot
 from pagewarden.report.advice import render_advice
-from pagewarden.report.console import PLAIN_WIDTH, console
+from pagewarden.report.console import NARROWEST, PLAIN_WIDTH, WIDEST, console
 from pagewarden.report.simulation import render_simulation
 from pagewarden.report.status import render_status
-from pagewarden.report.words import count_text, pages_text, zone_name
+from pagewarden.report.words import Folded, count_text, pages_text, plain_table, zone_name
 from pagewarden.units import human_bytes, human_count
 
 EMPTY = (0, 0, 0, 0, 0)
@@ -29,7 +29,7 @@ def text(parts: Iterable[RenderableType], width: int = 80) -> str:
     output = Console(width=width, markup=False, highlight=False, no_color=True, force_terminal=False)
     with output.capture() as captured:
         for part in parts:
-            output.print(part)
+            output.print(part, crop=False)
     return captured.get()
 
 
@@ -79,7 +79,8 @@ def test_state_of_a_zone(free: int, state: str, note: str | None) -> None:
 @pytest.mark.parametrize("nodes", [1, 2, 16])
 def test_no_width_breaks_it(width: int, nodes: int) -> None:
     shown = status(guest(nodes), width)
-    assert max(map(len, shown.splitlines())) <= width
+    assert max(map(len, shown.splitlines())) <= max(width, 40), "two columns are never parted"
+    assert "\u2026" not in shown
     if width >= 80:
         assert "2.9 GiB" in shown
         assert "\n  after" not in shown
@@ -143,7 +144,7 @@ def test_simulation_and_advice_on_any_width(width: int) -> None:
     machine = machine_of(found)
     effect = predict_effect(found, machine, Write("vm.min_free_kbytes", "1"), Write("vm.lowmem_reserve_ratio", "1 1"))
     shown = text(render_simulation(effect.simulation, effect.projection), width)
-    assert max(map(len, shown.splitlines())) <= width
+    assert max(map(len, shown.splitlines())) <= max(width, 40)
     assert "67584 -> 1" in " ".join(shown.split())
     assert max(map(len, text(render_advice(advise(found, machine)), width).splitlines())) <= width
 
@@ -159,6 +160,42 @@ def test_a_pipe_has_the_width_of_a_letter(monkeypatch: pytest.MonkeyPatch) -> No
     assert console().width == PLAIN_WIDTH == 80
     monkeypatch.setitem(os.environ, "COLUMNS", "132")
     assert console().width == 132
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [
+        ("0", PLAIN_WIDTH),
+        ("00", PLAIN_WIDTH),
+        ("", PLAIN_WIDTH),
+        ("-5", PLAIN_WIDTH),
+        ("80x", PLAIN_WIDTH),
+        ("\u00b2", PLAIN_WIDTH),
+        ("1", NARROWEST),
+        ("40", 40),
+        ("9" * 12, WIDEST),
+    ],
+)
+def test_columns_that_are_no_width(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == width
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_a_table_that_is_too_wide_is_split_and_keeps_every_number(width: int) -> None:
+    table = plain_table("zone", "free", "min", "low", "said of it")
+    table.columns[-1].overflow = "fold"
+    table.add_row("node 0 Normal", "15.5 MiB", "132 KiB", "100%", "/etc/sysctl.d/90-a-long-name.conf:12")
+    table.add_row("node 1 Movable", "1023 MiB", "0.98", "12345", "")
+    table.caption = "a caption"
+    shown = text([Folded(table)], width)
+    for cell in ("15.5 MiB", "132 KiB", "100%", "1023 MiB", "0.98", "12345"):
+        assert len(re.findall(rf"(?<!\S){cell}(?!\S)", shown)) == 1
+    assert "\u2026" not in shown
+    assert shown.count("a caption") == 1
+    assert "90-a-long-name.conf:12" in re.sub(r"\s", "", shown)
+    assert shown.count("node 0 Normal") == shown.count("node 1 Movable") == shown.count("zone") >= 1
+    assert max(map(len, shown.splitlines())) <= max(width, len("node 1 Movable  1023 MiB"), len("node 1 Movable") + 16)
 
 
 def test_zone_names() -> None:

@@ -1,6 +1,7 @@
 """Which installations the units may run: what the service can name, see and read, and nobody but root change."""
 
 import os
+import pwd
 import sys
 import sysconfig
 from pathlib import Path
@@ -51,8 +52,9 @@ def test_code_is_looked_through_to_the_bottom(code: Path, name: str, mode: int, 
         assert reasons[0].startswith(f"{code / name} {reason}")
 
 
-def test_one_of_each_fault_is_named_and_the_command_that_mends_all(code: Path) -> None:
-    for path in below(code):
+def test_one_of_each_fault_is_named_and_the_command_that_mends_all(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "HIDDEN", ())  # /tmp, where this is, is one
+    for path in map(Path, below(code)):
         path.chmod(0o770 if path.is_dir() else 0o660)
     assert [reason.split("; ")[0] for reason in found(code)] == [
         f"{code}/pagewarden can be changed by others than root, and parts of the service run as root",
@@ -90,8 +92,43 @@ def test_an_environment_in_a_home_and_what_to_do_with_pipx() -> None:
     assert "may not see" in said[0]
     assert "pipx install --global" in said[0]
     said = list(objections(Path("/home/x/venv/bin/pagewarden")))
-    assert said[0].endswith("the end of --help shows environments that it can use")
-    assert sum("may not see" in reason for reason in said) == 1, "once is enough"
+    assert said[0].endswith("the end of --help shows environments that it can use, such as /opt/pagewarden")
+    assert len(said) == 1, "nothing mends such an environment"
+
+
+@pytest.mark.parametrize(
+    ("home", "closed", "ends"),
+    [
+        ("srv/x", "srv/x", "such as /opt/pagewarden"),
+        ("srv/x", "srv/x/own", "such as /opt/pagewarden"),
+        ("srv/x", "srv", "chmod a+rX {}/srv"),
+        (None, "srv/x", "chmod a+rX {}/srv/x"),
+    ],
+)
+def test_a_home_is_never_to_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None, closed: str, ends: str
+) -> None:
+    def account(_uid: int) -> pwd.struct_passwd:
+        if home is None:
+            raise KeyError
+        return pwd.struct_passwd(("x", "x", 0, 0, "", str(tmp_path / home), ""))
+
+    monkeypatch.setattr(environment, "HIDDEN", ("/home",))
+    monkeypatch.setattr(pwd, "getpwuid", account)
+    (tmp_path / "srv/x/own/lib").mkdir(parents=True)
+    (tmp_path / closed).chmod(0o700)
+    reasons = list(faults([tmp_path / closed], [tmp_path / "srv/x/own/lib"], os.getuid()))
+    assert len(reasons) == 1
+    assert reasons[0].startswith(f"{tmp_path / closed} cannot be read by the account of the service; ")
+    assert reasons[0].endswith(ends.format(tmp_path))
+
+
+def test_below_names_everything_once_and_follows_no_link(code: Path) -> None:
+    (code / "pagewarden/up").symlink_to(code)
+    (code / "gone").symlink_to("nowhere")
+    assert sorted(below(code)) == sorted(map(str, code.rglob("*")))
+    assert list(below(code)) == list(below(code))
+    assert list(below(code / "none")) == []
 
 
 def test_code_in_a_home_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

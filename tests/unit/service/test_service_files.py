@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pagewarden.service.files import is_ours, is_untouched, marked, service_file
-from pagewarden.service.install import Report, files_to_install, install, run_commands, uninstall
+from pagewarden.service.install import Report, files_to_install, how_to_start, install, run_commands, uninstall
 
 UNIT = "[Service]\nExecStart=/usr/bin/pagewarden daemon\nExecReload=/bin/kill -HUP $MAINPID\n"
 
@@ -56,6 +56,25 @@ def test_where_a_file_goes(name: str, target: str | None) -> None:
 )
 def test_an_edit_is_seen(text: str, ours: bool, untouched: bool) -> None:
     assert (is_ours(text), is_untouched(text)) == (ours, untouched)
+
+
+@pytest.mark.parametrize(
+    ("unit", "start"),
+    [
+        (None, "not installed: install the package or run 'pagewarden install-service' first"),
+        ("etc/systemd/system/pagewarden.service", "systemctl enable --now pagewarden"),
+        ("usr/lib/systemd/system/pagewarden.service", "systemctl enable --now pagewarden"),
+        (
+            "etc/systemd/system/other.service",
+            "not installed: install the package or run 'pagewarden install-service' first",
+        ),
+    ],
+)
+def test_how_to_start_what_is_not_there(tmp_path: Path, unit: str | None, start: str) -> None:
+    if unit is not None:
+        (tmp_path / unit).parent.mkdir(parents=True)
+        (tmp_path / unit).touch()
+    assert how_to_start(tmp_path) == start
 
 
 def test_what_was_written_is_taken_away_and_nothing_else(units: Path, tmp_path: Path) -> None:
