@@ -34,7 +34,7 @@ _SOFT_LENGTHS = range(40, 90)
 
 # The two forms that nearly every log has, and what must not be in such a line to read it at once.
 _PLAIN = re.compile(
-    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([\w.-]{1,64}) kernel: )?"
+    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([.-]{0,8}\w[\w.-]{0,64}) kernel: )?"
     rb"\[ {0,11}(\d{1,10}\.\d{6})\](?:\[ {0,8}([TC]\d{1,10})\])? (.*)"
 )
 _NOT_PLAIN = re.compile(rb"[^ -~]|[&\\]|#0|=3D|=20$|=09$|kernel: .{0,300}kernel: ")

@@ -55,7 +55,13 @@ _HOST = re.compile(r"(?!kernel:|klogd:|vmunix:)([\w.:@/\[\]-]{0,254}\w\]?) +")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?) +")
 _FULL = re.compile(r"([A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? [A-Za-z0-9+:-]{1,8}) +")
 _UNIX = re.compile(r"(\d{9,11}\.\d{3,9}) +")
-_HOST_TAG = re.compile(r"([\w.:@/-]{1,255}) (?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$)")
+_HOST_TAG = re.compile(r"((?=\S{0,63}\w)[\w.:@/-]{1,255}) (?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$)")
+# A host that was blanked or hidden (`<host>`, `***`, nothing at all), a facility perhaps, and the kernel's tag. Nothing
+# before it ends in a colon: that would be the tag of another program.
+_HIDDEN_HOST_TAG = re.compile(
+    r" {0,8}((?:\S{0,63}[^\s:] {1,8}){0,3}?)(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))"
+)
+_HOST_FACILITY = re.compile(r"([\w.:@/-]{1,255}) +[a-z]{3,8}[0-7]?\.[a-z]{3,7} +$")
 # Words that stand before "kernel:" in prose.
 _NO_HOSTS = frozenset(("a", "and", "for", "in", "is", "linux", "my", "new", "of", "old", "our", "the", "this", "your"))
 _TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
@@ -294,10 +300,22 @@ def _strip_host_tag(found: Found) -> None:
     if match is not None:
         found.host = match[1]
         found.take(match.end())
-        return
-    match = _CRI.match(found.text)
-    if match is not None:
-        found.take(match.end())
+    elif not _strip_hidden_host(found):
+        match = _CRI.match(found.text)
+        if match is not None:
+            found.take(match.end())
+
+
+def _strip_hidden_host(found: Found) -> bool:
+    """What stands between a time and the kernel's tag in place of a host's name: the host is not known."""
+    match = _HIDDEN_HOST_TAG.match(found.text)
+    if match is None or not _NO_HOSTS.isdisjoint(match[1].lower().split()[-1:]):
+        return False
+    host = _HOST_FACILITY.match(match[1])
+    if host is not None:
+        found.host = host[1]
+    found.take(match.end())
+    return True
 
 
 def _strip_logcat(found: Found) -> bool:
@@ -347,6 +365,8 @@ def _strip_syslog(found: Found) -> bool:
         if host is not None:
             found.host = host[1]
             found.take(host.end())
+        else:
+            _strip_hidden_host(found)
     return True
 
 

@@ -178,6 +178,53 @@ def test_a_host_without_a_time(raw: str, host: str | None, text: str) -> None:
     assert (line.host, line.text, line.prefixed) == (host, text, host is not None)
 
 
+TIMES = ("Feb 18 17:34:47", "2024-01-01T10:00:00Z", "Sat 2026-11-21 01:30:07 CET", "1795224607.123456")
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("", None),
+        (" ", None),
+        ("<host> ", None),
+        ("*** ", None),
+        ("(none) ", None),
+        ("$HOST ", None),
+        ("{{host}} ", None),
+        ("\u2026 ", None),
+        ("... ", None),
+        ("-- ", None),
+        ("n4.c1.*** ", None),
+        ("<the host> ", None),
+        ("<host> kern.warning ", None),
+        ("box kern.warning ", "box"),
+        ("box ", "box"),
+    ],
+)
+def test_a_host_that_was_hidden(time: str, host: str, known: str | None) -> None:
+    line = read(f"{time} {host}kernel: [   12.345678] {TEXT}")
+    assert (line.text, line.timestamp, line.seconds, line.host) == (TEXT, time, 12.345678, known)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<host> app[12]: kernel: x",
+        "<host> app: kernel: x",
+        "(I) saw this in my kernel: x",
+        "*I* have an old kernel: x",
+        "*see* my kernel: x",
+        "<host> systemd[1]: x",
+        "<one> two three four kernel: x",
+        "<host> kernels: x",
+    ],
+)
+def test_no_hidden_host(time: str, text: str) -> None:
+    assert read(f"{time} {text}").text == text
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
