@@ -68,6 +68,11 @@ _TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ")
 _CRI = re.compile(r"(?:stdout|stderr) [FP] ")
 _FACILITY_LEVEL = re.compile(r"([a-z]{3,8}[0-7]?) {0,2}[.:]([a-z]{3,7}) {0,2}:? {0,2}")
+# Talos: `10.1.1.2: kern:    info: [2022-01-25T10:35:59.111934566Z]: text`.
+_TALOS = re.compile(
+    r"(?:([\w.:-]{1,255}): )?([a-z]{3,8}[0-7]?): {1,8}([a-z]{3,7}): "
+    r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z)\]: "
+)
 _RFC5424 = re.compile(r"1 (\S{1,64}) (\S{1,255}) (\S{1,48}) \S{1,128} \S{1,32} (?:-|\[[^\]]{0,1024}\]) ?")
 _KMSG = re.compile(r"(\d{1,6}),(\d{1,20}),(\d{1,20}),([^;]{1,400});")
 _NETCONSOLE_RELEASE = re.compile(r"(\d{1,2}\.\d{1,3}[^,;\s]{0,120}),(?=\d{1,6},\d{1,20},)")
@@ -274,7 +279,13 @@ def _strip_digits(found: Found) -> bool:
         found.take(match.end())
         _strip_host_tag(found)
         return True
-    return _strip_logcat(found) or _strip_console_clock(found) or _strip_syslog(found) or _strip_lone_host(found)
+    return (
+        _strip_logcat(found)
+        or _strip_console_clock(found)
+        or _strip_syslog(found)
+        or _strip_lone_host(found)
+        or _strip_talos(found)
+    )
 
 
 def _strip_lone_host(found: Found) -> bool:
@@ -341,7 +352,7 @@ def _strip_word(found: Found) -> bool:
         return True
     if _strip_syslog(found):
         return True
-    if _strip_facility(found):
+    if _strip_talos(found) or _strip_facility(found):
         return True
     if text.startswith("MESSAGE="):
         found.take(len("MESSAGE="))
@@ -375,6 +386,17 @@ def _strip_facility(found: Found) -> bool:
     if match is None or match[1] not in _FACILITIES or match[2] not in _LEVELS:
         return False
     found.priority = _FACILITIES.index(match[1]) * 8 + _LEVELS[match[2]]
+    found.take(match.end())
+    return True
+
+
+def _strip_talos(found: Found) -> bool:
+    match = _TALOS.match(found.text) if "Z]: " in found.text else None
+    if match is None or match[2] not in _FACILITIES or match[3] not in _LEVELS:
+        return False
+    found.host = found.host or match[1]
+    found.priority = _FACILITIES.index(match[2]) * 8 + _LEVELS[match[3]]
+    found.wall = found.wall or match[4]
     found.take(match.end())
     return True
 

@@ -188,6 +188,7 @@ LINE_STYLES: dict[str, Style] = {
     "netconsole": _each(lambda number, line: f"6.1.0-13-amd64,4,{number},{8421000000 + number},-;{line}"),
     "container": _each(lambda number, line: f"2026-11-21T01:30:07.123456789Z stdout F [{_seconds(number)}] {line}"),
     "docker": _each(lambda number, line: json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2026-11-21"})),
+    "talos": _each(lambda number, line: f"10.1.1.2: kern: warning: [2026-11-21T01:30:07.123456789Z]: {line}"),
     "logcat": _each(lambda number, line: f"11-21 01:30:07.123     0     0 W kernel  : {line}"),
     "timestamped-console": _each(lambda number, line: f"[2026-11-21 01:30:07] [{_seconds(number)}] {line}"),
     "quoted": _each(lambda number, line: f"> [{_seconds(number)}] {line}"),

@@ -225,6 +225,37 @@ def test_no_hidden_host(time: str, text: str) -> None:
     assert read(f"{time} {text}").text == text
 
 
+@pytest.mark.parametrize(
+    ("raw", "host", "priority"),
+    [
+        (f"kern: warning: [2026-01-12T20:27:31.913975631Z]: {TEXT}", None, (0, 4)),
+        (f" kern:    info: [2026-01-12T20:27:31.913975631Z]:   {TEXT}  ", None, (0, 6)),
+        (f"172.20.0.2: kern:     err: [2026-01-12T20:27:31Z]: {TEXT}", "172.20.0.2", (0, 3)),
+        (f"fe80::1: user: notice: [2026-01-12T20:27:31Z]: {TEXT}", "fe80::1", (1, 5)),
+        (f"mc-pt1-pkp-srv-1a: kern: warning: [2026-01-12T20:27:31Z]: {TEXT}", "mc-pt1-pkp-srv-1a", (0, 4)),
+    ],
+)
+def test_talos(raw: str, host: str | None, priority: tuple[int, int]) -> None:
+    line = read(raw)
+    assert (line.text, line.host, (line.facility, line.level)) == (TEXT, host, priority)
+    assert line.timestamp is not None
+    assert line.timestamp.startswith("2026-01-12T20:27:31")
+    assert line.prefixed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kern: remark: [2026-01-12T20:27:31Z]: x",
+        "news: warning: [yesterday]: x",
+        "kernel: warning: [2026-01-12T20:27:31Z]: x",
+        "see this: kern: warning: [2026-01-12T20:27:31Z]: x",
+    ],
+)
+def test_what_only_looks_like_talos(text: str) -> None:
+    assert read(text).text == text.removeprefix("kernel: ")
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
