@@ -118,7 +118,8 @@ class OpenReports:
         if parsed is None:
             return None
         for builder in self._candidates(line):
-            if builder.kind is ReportKind.MEMORY_DUMP or builder.has_mem_info or builder.starts_inside:
+            past = builder.kind is ReportKind.MEMORY_DUMP or builder.has_mem_info or builder.starts_inside
+            if past and not builder.panicked:
                 continue
             if builder.matches_task(parsed.comm_text, parsed.pid):
                 if builder.superseded:
@@ -238,7 +239,7 @@ class OpenReports:
                 return builder
         return None
 
-    def _of_kill(self, slot: Slot, line: LogLine) -> Builder:
+    def _of_kill(self, slot: Slot, line: LogLine) -> Builder | None:
         candidates = list(self._candidates(line))
         for builder in candidates:
             if builder.is_oom and not _is_other_kill(builder, slot, line.text):
@@ -249,6 +250,8 @@ class OpenReports:
                 builder.confirmed = True
                 builder.kind = ReportKind.OOM
                 return builder
+        if not line.prefixed and decode_oom.names_no_victim(line.text):
+            return None  # alone and without a log prefix: a title, or a sentence that quotes it
         headless = Builder.open(ReportKind.OOM, line)
         headless.starts_inside = True
         return self.add(headless)

@@ -292,6 +292,36 @@ class TestWithoutOpeningLine:
         assert report.missing == ("header", "order", "gfp-mask")
         assert report.victim is not None
 
+    @pytest.mark.parametrize(
+        "end",
+        [
+            "Out of memory and no killable processes...\nKernel panic - not syncing: System is deadlocked on memory\n",
+            "Kernel panic - not syncing: Out of memory and no killable processes...\n",
+        ],
+    )
+    def test_nothing_to_kill(self, end: str) -> None:
+        cpu = "CPU: 1 PID: 9 Comm: z Not tainted 6.1.0 #1\nHardware name: QEMU\n"
+        report = only_report("Mem-Info:\n" + ZONES.format(1, 2) + end + cpu)
+        assert (report.kind, report.panicked, report.victims) == (OOM, True, ())
+        assert (report.comm, report.pid, report.release) == ("z", 9, "6.1.0")
+        headed = only_report("a invoked oom-killer: gfp_mask=0xcc0, order=0\nMem-Info:\n" + ZONES.format(1, 2) + end)
+        assert (headed.kind, headed.panicked, headed.comm, headed.complete) == (OOM, True, "a", True)
+        assert only_report(stamped(end)).panicked
+        assert reports_of(end) == []
+
+    def test_another_tasks_line_after_the_panic(self) -> None:
+        header = "a invoked oom-killer: gfp_mask=0xcc0, order=0\nMem-Info:\n" + ZONES.format(1, 2)
+        panic = "Kernel panic - not syncing: System is deadlocked on memory\n"
+        report = only_report(header + panic + "CPU: 1 PID: 9 Comm: z Not tainted 6.1.0 #1\n")
+        assert (report.comm, report.pid, report.release) == ("a", None, None)
+
+    def test_nothing_to_kill_in_a_control_group(self) -> None:
+        trace = "Call Trace:\n dump_header+0x1/0x2\n mem_cgroup_out_of_memory+0x1/0x2\n"
+        end = "Out of memory and no killable processes...\n"
+        report = only_report("a invoked oom-killer: gfp_mask=0xcc0, order=0\n" + trace + end)
+        assert (report.kind, report.panicked, report.victims) == (ReportKind.MEMCG_OOM, False, ())
+        assert report.notes == ("no process was left that the kernel may kill",)
+
     def test_a_dump_and_then_a_kill(self) -> None:
         assert only_report("Mem-Info:\n" + ZONES.format(1, 2) + KILL.format(7)).kind is OOM
 
