@@ -128,12 +128,22 @@ def microseconds(value: str) -> str | None:
 
 def strip_prefixes(text: str) -> Found:
     """Take every prefix off one cleaned line."""
-    found = Found(text)
     for pattern in (_QUOTE, _MARKUP):
-        match = pattern.match(found.text)
+        match = pattern.match(text)
         if match is not None:
-            found.text = found.text[match.end() :]
-    found.text = found.text.lstrip(" ")
+            text = text[match.end() :]
+    text = text.lstrip(" ")
+    if text.startswith("`"):
+        # Marks of code in markdown. In prose they stand around other things, too: only a time tells a line of a log.
+        marked = _strip_all(text.lstrip("`"))
+        if marked.wall is not None or marked.stamp is not None:
+            marked.text = marked.text.rstrip("`")
+            return marked
+    return _strip_all(text)
+
+
+def _strip_all(text: str) -> Found:
+    found = Found(text)
     if found.text.startswith("{"):
         found = _unwrap_json(found)
     for _ in range(_MAX_PREFIXES):

@@ -195,6 +195,7 @@ LINE_STYLES: dict[str, Style] = {
     "quoted-twice": _each(lambda number, line: f">> > [{_seconds(number)}] {line}"),
     "initials": _each(lambda number, line: f"AM> [{_seconds(number)}] {line}"),
     "bullets": _each(lambda number, line: f"# [{_seconds(number)}] {line}"),
+    "code": _each(lambda number, line: f"`[{_seconds(number)}] {line}`"),
     "indented": _each(lambda number, line: f"    [{_seconds(number)}] {line}"),
     "crlf": _each(lambda number, line: f"[{_seconds(number)}] {line}\r"),
     "serial": _each(lambda number, line: f"\r\x1b[K[{_seconds(number)}] {line}\r\r"),

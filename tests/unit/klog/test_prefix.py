@@ -256,6 +256,26 @@ def test_what_only_looks_like_talos(text: str) -> None:
     assert read(text).text == text.removeprefix("kernel: ")
 
 
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (f"`[   12.345678] {TEXT}`", TEXT),
+        (f"`[   12.345678] {TEXT}", TEXT),
+        (f"```[   12.345678] {TEXT}```", TEXT),
+        (f"> `Jan 25 15:25:20 es14 kernel: {TEXT}`", TEXT),
+        (f"`2024-01-01T10:00:00Z es14 kernel: {TEXT}`", TEXT),
+        (f"[   12.345678] {TEXT}`", f"{TEXT}`"),
+        (f"`[   12.345678] {TEXT}` is in my log", f"{TEXT}` is in my log"),
+        (f"`{TEXT}`", f"`{TEXT}`"),
+        (f"`kernel: {TEXT}`", f"`kernel: {TEXT}`"),
+        (f"`<4>{TEXT}`", f"`<4>{TEXT}`"),
+        ("```", "```"),
+    ],
+)
+def test_marks_of_code(raw: str, text: str) -> None:
+    assert read(raw).text == text
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
