@@ -8,7 +8,7 @@ until none is recognised.
 import re
 
 from pagewarden.klog.export import ExportReader
-from pagewarden.klog.joined import split_joined
+from pagewarden.klog.joined import split_joined, split_records
 from pagewarden.klog.prefix_forms import (
     KMSG_PROPERTY,
     MAX_JOINED,
@@ -37,6 +37,7 @@ _PLAIN = re.compile(
     rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([.-]{0,8}\w[\w.-]{0,64}) kernel: )?"
     rb"\[ {0,11}(\d{1,10}\.\d{6})\](?:\[ {0,8}([TC]\d{1,10})\])? (.*)"
 )
+_ANOTHER_STAMP = re.compile(rb"\.\d{6}\]")
 _NOT_PLAIN = re.compile(rb"[^ -~]|[&\\]|#0|=3D|=20$|=09$|kernel: .{0,300}kernel: ")
 
 
@@ -84,7 +85,8 @@ class PrefixReader:
         for piece in pieces[:MAX_JOINED] or [""]:
             found = strip_prefixes(clean_text(unescape_entities(piece)))
             self._after_record = found.kmsg
-            lines += split_joined(number, found, cut)
+            for record in split_records(found):
+                lines += split_joined(number, record, cut)
         return lines
 
     def finish(self) -> list[LogLine]:
@@ -125,6 +127,8 @@ def _read_plain(number: int, raw: bytes) -> LogLine | None:
     wall, host, stamp, caller, rest = match.groups()
     text = rest.strip(b" ")
     if text[:1] == b"[" or (wall is None and b"kernel: " in rest):
+        return None
+    if b"[" in rest and _ANOTHER_STAMP.search(rest) is not None:
         return None
     seconds = stamp.decode()
     return LogLine(

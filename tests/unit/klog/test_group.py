@@ -100,6 +100,31 @@ def test_two_processors_told_apart_by_what_each_lacks() -> None:
     assert all("traces may be mixed" in report.notes[0] for report in reports)
 
 
+def test_two_headers_on_one_line() -> None:
+    first, second = reports_of(
+        "[  624.638061] a.out: page allocation stalls for 140001ms, order:0[  624.646725] b.out: \n"
+        "[  624.646727] page allocation stalls for 140026ms, order:0, mode:0x342004a(GFP_NOFS)\n"
+        "[  624.646731] CPU: 0 PID: 5167 Comm: b.out Tainted: G        W       4.9.0+ #102\n"
+    )
+    assert (first.comm, first.stall_ms, first.order, first.gfp_mask, first.seconds) == (
+        "a.out",
+        140001,
+        0,
+        None,
+        624.638061,
+    )
+    assert (second.comm, second.stall_ms, second.gfp_mask, second.seconds) == ("b.out", 140026, 0x342004A, 624.646725)
+    assert (first.pid, second.pid) == (None, 5167)
+
+
+def test_a_header_behind_anothers_line_keeps_its_zones() -> None:
+    text = "cat: page allocation failure: order:0, mode:0x20\nMem-Info:\n" + ZONES.format(1, 2)
+    for callers in (("", ""), ("[  T100]", "[  T200]")):
+        log = stamped(text, 10.0, caller=callers[1]).replace("cat:", "? page_[   10.000002]" + callers[1] + " cat:")
+        report = only_report(log.replace("[   10.000000]" + callers[1], "[   10.000000]" + callers[0]))
+        assert (report.comm, report.seconds, report.complete) == ("cat", 10.000002, True)
+
+
 def test_another_tasks_warning_inside_a_report_stays_out_of_its_trace() -> None:
     report = only_report(
         failure("a")

@@ -276,6 +276,51 @@ def test_marks_of_code(raw: str, text: str) -> None:
     assert read(raw).text == text
 
 
+@pytest.mark.parametrize("start", ["", "Nov 21 01:30:07 box kernel: ", "<4>", "> ", "`"])
+@pytest.mark.parametrize(
+    ("raw", "texts"),
+    [
+        (f"[   10.000001] ? page_[   10.000002] {TEXT}", [("? page_", 10.000001, None), (TEXT, 10.000002, None)]),
+        (
+            f"[   10.000001][  T1] a[   12.5][   10.000002][ C20] {TEXT}",
+            [("a[   12.5]", 10.000001, "T1"), (TEXT, 10.000002, "C20")],
+        ),
+        (
+            "[    9.900000] a [   10.000001] b[   10.000001] c",
+            [("a", 9.9, None), ("b", 10.000001, None), ("c", 10.000001, None)],
+        ),
+        ("[   10.000001] a[   10.000000] b", [("a", 10.000001, None), ("b", 10.0, None)]),
+        ("[   10.000001] a[   10.000002]  ? b+0x1/0x2", [("a", 10.000001, None), ("? b+0x1/0x2", 10.000002, None)]),
+    ],
+)
+def test_two_records_on_one_line(start: str, raw: str, texts: list[tuple[str, float, str | None]]) -> None:
+    lines = lines_of(f"{start}{raw}".encode())
+    assert [(line.text, line.seconds, line.caller_id) for line in lines] == texts
+    assert all(line.prefixed and line.number == 1 for line in lines)
+    assert {line.host for line in lines} == {"box" if "box" in start else None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pstore: [    8.000001] panic",
+        "pstore: [  500.000001] panic",
+        "took [   10.0001] seconds",
+        "took [   10.000001 ] seconds",
+        "took [   10.000001]seconds",
+        "took <   10.000001> seconds",
+        "took    10.000001] seconds",
+        "took [   10.000001]",
+    ],
+)
+def test_a_time_in_the_text_of_one_record(text: str) -> None:
+    assert [line.text for line in lines_of(f"[   10.000001] {text}".encode())] == [text]
+
+
+def test_records_of_absurd_number_on_one_line_are_bounded() -> None:
+    assert len(lines_of(b"[   10.000001] a" * 3000)) <= 257
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
