@@ -62,6 +62,7 @@ _HIDDEN_HOST_TAG = re.compile(
     r" {0,8}((?:\S{0,63}[^\s:] {1,8}){0,3}?)(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))"
 )
 _HOST_FACILITY = re.compile(r"([\w.:@/-]{1,255}) +[a-z]{3,8}[0-7]?\.[a-z]{3,7} +$")
+_HOST_STAMP = re.compile(r"([\w.:@/-]{0,254}\w) (?=\[ {0,12}\d{1,10}\.\d{6}\])")
 # Words that stand before "kernel:" in prose.
 _NO_HOSTS = frozenset(("a", "and", "for", "in", "is", "linux", "my", "new", "of", "old", "our", "the", "this", "your"))
 _TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
@@ -86,7 +87,9 @@ _GREP = re.compile(
     r"(?:(?:[\w.+-]{0,64}/){1,8}[\w.+-]{0,40}(?:log|messages|dmesg|kern|syslog)[\w.-]{0,40}|"
     r"(?:messages|dmesg|syslog|[\w+-]{1,40}\.log)[\w.-]{0,40}):(?:\d{1,12}[:-])?(?=[\[<A-Z\d])"
 )
-_EMBEDDED = re.compile(r"[\[ ]\d{1,7}\.\d{6}\](?:\[ {0,8}([TC]\d{1,10})\])?(?: |$)")
+_EMBEDDED = re.compile(r"(?:<(\d{1,3})>)?[\[ ]\d{1,9}\.\d{6}\](?:\[ {0,8}([TC]\d{1,10})\])?(?: |$)")
+# What keeps words before a stamp from being a collector's: another program's tag, the end of a line, also escaped.
+_NO_COLLECTOR = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: |[\n\\]|#0")
 
 KMSG_PROPERTY = re.compile(r" (?:SUBSYSTEM|DEVICE|[A-Z][A-Z0-9_]{1,32})=\S")
 _JSON_MESSAGE = re.compile(r'"(?:MESSAGE|log|message|msg)" ?: ?"((?:[^"\\]|\\.)*)')
@@ -94,7 +97,10 @@ _JSON_MESSAGE = re.compile(r'"(?:MESSAGE|log|message|msg)" ?: ?"((?:[^"\\]|\\.)*
 
 @dataclass(slots=True)
 class Found:
-    """The prefixes found on one line so far, and the text that is left."""
+    """The prefixes found on one line so far, and the text that is left.
+
+    :ivar tagged: the kernel's tag was among them: what is left is its own text.
+    """
 
     text: str
     wall: str | None = None
@@ -104,12 +110,18 @@ class Found:
     priority: int | None = None
     release: str | None = None
     prefixed: bool = False
+    tagged: bool = False
     kmsg: bool = False
 
     def take(self, end: int) -> None:
         """Drop a prefix of that length."""
         self.text = self.text[end:]
         self.prefixed = True
+
+    def take_tag(self, end: int) -> None:
+        """Drop a prefix that ends in the kernel's tag."""
+        self.take(end)
+        self.tagged = True
 
 
 def clean_text(text: str) -> str:
@@ -149,7 +161,7 @@ def _strip_all(text: str) -> Found:
     for _ in range(_MAX_PREFIXES):
         if not _strip_one(found):
             break
-    if not found.prefixed:
+    if not found.prefixed or (found.wall is not None and found.stamp is None and not found.tagged):
         _strip_embedded(found)
     return found
 
@@ -257,7 +269,7 @@ def _strip_callers(found: Found) -> None:
         tag = host or _TAG.match(found.text, 1)
         if tag is not None:
             found.host = host[1] if host is not None else found.host
-            found.take(tag.end())
+            found.take_tag(tag.end())
 
 
 def _strip_digits(found: Found) -> bool:
@@ -304,7 +316,7 @@ def _strip_lone_host(found: Found) -> bool:
     if match is None or match[1].lower() in _NO_HOSTS:
         return False
     found.host = match[1]
-    found.take(match.end())
+    found.take_tag(match.end())
     return True
 
 
@@ -317,14 +329,24 @@ def _strip_console_clock(found: Found) -> bool:
 
 
 def _strip_host_tag(found: Found) -> None:
-    match = _HOST_TAG.match(found.text)
-    if match is not None:
-        found.host = match[1]
-        found.take(match.end())
-    elif not _strip_hidden_host(found):
+    tag = _HOST_TAG.match(found.text)
+    if tag is not None:
+        found.host = tag[1]
+        found.take_tag(tag.end())
+    elif not (_strip_hidden_host(found) or _strip_bare_host(found)):
         match = _CRI.match(found.text)
         if match is not None:
             found.take(match.end())
+
+
+def _strip_bare_host(found: Found) -> bool:
+    """`box [   12.345678] `: a network console's lines, as a syslog server writes them."""
+    match = _HOST_STAMP.match(found.text)
+    if match is None or match[1].lower() in _LEVELS:
+        return False
+    found.host = match[1]
+    found.take(match.end())
+    return True
 
 
 def _strip_hidden_host(found: Found) -> bool:
@@ -335,7 +357,7 @@ def _strip_hidden_host(found: Found) -> bool:
     host = _HOST_FACILITY.match(match[1])
     if host is not None:
         found.host = host[1]
-    found.take(match.end())
+    found.take_tag(match.end())
     return True
 
 
@@ -352,7 +374,7 @@ def _strip_word(found: Found) -> bool:
     text = found.text
     match = _TAG.match(text)
     if match is not None:
-        found.take(match.end())
+        found.take_tag(match.end())
         return True
     match = _FULL.match(text)
     if match is not None:
@@ -420,11 +442,15 @@ def _strip_grep(found: Found) -> bool:
 
 
 def _strip_embedded(found: Found) -> None:
-    """A program's unfinished line in front of the kernel's: `pty04.c:328:    26.860015]  ? func+0x1/0x2`."""
+    """What a program put in front of the kernel's line: a line of its own without an end, a collector's fields.
+
+    pty04.c:328:    26.860015]  ? func+0x1/0x2
+    2023-12-04T10:49:30.112Z In(05) vcpu-5 - Guest: <6>[39262699.851810] kmem: usage 0kB
+    """
     match = _EMBEDDED.search(found.text, 0, 300)
-    if match is None:
+    if match is None or (found.prefixed and _NO_COLLECTOR.search(found.text, 0, match.start())):
         return
-    stamp = match[0].lstrip("[ ").partition("]")[0]
-    found.stamp = stamp
-    found.caller_id = match[1]
+    found.priority = int(match[1]) if match[1] is not None else found.priority
+    found.stamp = match[0].partition("]")[0].rpartition(">")[2].lstrip("[ ")
+    found.caller_id = match[2]
     found.take(match.end())

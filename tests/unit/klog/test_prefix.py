@@ -321,6 +321,44 @@ def test_records_of_absurd_number_on_one_line_are_bounded() -> None:
     assert len(lines_of(b"[   10.000001] a" * 3000)) <= 257
 
 
+@pytest.mark.parametrize(
+    ("between", "host", "level"),
+    [
+        ("box ", "box", None),
+        ("10.0.0.1 ", "10.0.0.1", None),
+        ("<host> ", None, None),
+        ("In(05) vcpu-5 - Guest: <6>", None, 6),
+        ("app: ", None, None),
+        ("WARN ", None, None),
+    ],
+)
+def test_a_time_the_collectors_words_and_the_kernels_stamp(between: str, host: str | None, level: int | None) -> None:
+    line = read(f"2023-12-04T10:49:30.112Z {between}[39262699.851810][  T1] {TEXT}")
+    assert (line.text, line.timestamp, line.host) == (TEXT, "2023-12-04T10:49:30.112Z", host)
+    assert (line.seconds, line.caller_id, line.level) == (39262699.85181, "T1", level)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<host> app[12]: [   12.345678] {TEXT}",
+        f"(x) app[12]: saw <4>[   12.345678] {TEXT}",
+        f"(x) one\\ttwo [   12.345678] {TEXT}",
+        f"(x) took [   12.34] {TEXT}",
+        "(x) took [   12.345678]s",
+        f"(x) {'y' * 300} [   12.345678] {TEXT}",
+    ],
+)
+def test_another_programs_line_that_holds_a_stamp(time: str, text: str) -> None:
+    assert read(f"{time} {text}").text == text.replace("\\t", " ")
+
+
+def test_the_kernels_own_text_before_a_stamp_stays() -> None:
+    text = f"(x) took [   12.345678] {TEXT}"
+    assert read(f"Nov 21 01:30:07 box kernel: {text}").text == text
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
