@@ -13,6 +13,7 @@ from pagewarden.klog.prefix_forms import (
     KMSG_PROPERTY,
     MAX_JOINED,
     clean_text,
+    strip_known_host,
     strip_prefixes,
     unescape_entities,
 )
@@ -47,6 +48,7 @@ class PrefixReader:
     def __init__(self) -> None:
         self._export = ExportReader()
         self._after_record = False
+        self._bare_host: str | None = None
         self._encoded = False
         self._soft: tuple[int, bytes] | None = None
 
@@ -85,6 +87,10 @@ class PrefixReader:
         for piece in pieces[:MAX_JOINED] or [""]:
             found = strip_prefixes(clean_text(unescape_entities(piece)))
             self._after_record = found.kmsg
+            if found.host is not None and found.stamp is not None and not found.tagged:
+                self._bare_host = found.host
+            elif self._bare_host is not None:
+                strip_known_host(found, self._bare_host)
             for record in split_records(found):
                 lines += split_joined(number, record, cut)
         return lines

@@ -339,6 +339,13 @@ def _strip_host_tag(found: Found) -> None:
             found.take(match.end())
 
 
+def strip_known_host(found: Found, host: str) -> None:
+    """Take off a host behind a time, without a tag, that another line named: pieces of lines have no stamp after it."""
+    if found.wall is not None and found.host is None and found.text.startswith(f"{host} "):
+        found.host = host
+        found.take(len(host) + 1)
+
+
 def _strip_bare_host(found: Found) -> bool:
     """`box [   12.345678] `: a network console's lines, as a syslog server writes them."""
     match = _HOST_STAMP.match(found.text)

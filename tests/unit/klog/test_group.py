@@ -125,6 +125,57 @@ def test_a_header_behind_anothers_line_keeps_its_zones() -> None:
         assert (report.comm, report.seconds, report.complete) == ("cat", 10.000002, True)
 
 
+FOREIGN = ("Stack : 00000000 00000000", "80071de8 805f0000", "...", "usb 1-1: new device")
+
+
+class TestPiecesWithOthersBetween:
+    NAME = "swapper/3: "
+    PIECES = ("page allocation failure: order:0", ", mode:0x1080020(GFP_ATOMIC), nodemask=", "(null)")
+
+    @pytest.mark.parametrize("foreign", [(), FOREIGN[:1], FOREIGN, FOREIGN * 2 + FOREIGN[:2]])
+    def test_they_are_joined(self, foreign: tuple[str, ...]) -> None:
+        between = "".join(f"{line}\n" for line in foreign)
+        report = only_report(stamped(between.join(f"{piece}\n" for piece in (self.NAME, *self.PIECES))))
+        assert (report.kind, report.comm, report.order, report.gfp_mask) == (FAILURE, "swapper/3", 0, 0x1080020)
+        assert report.nodemask == "(null)"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            NAME + "\n" + "x\n" * 14 + PIECES[0] + "\n",
+            NAME + "\n" + failure("other") + PIECES[0] + "\n",
+            "a name too long for a task: \n" + FOREIGN[0] + "\n" + PIECES[0] + "\n",
+            NAME + "\n" + FOREIGN[0] + "\n" + "page allocation failures are harmless\n",
+        ],
+    )
+    def test_a_name_that_is_of_something_else(self, text: str) -> None:
+        assert all(report.comm == "other" for report in reports_of(stamped(text)))
+
+    def test_without_a_prefix_it_is_prose(self) -> None:
+        assert reports_of("Hello:\n\nsome words\n" + self.PIECES[0] + "\n") == []
+
+    def test_anothers_name(self) -> None:
+        name, piece = stamped(self.NAME, caller="[   T1]"), stamped(self.PIECES[0], 10.5, caller="[   T2]")
+        assert reports_of(name + stamped("x", 10.2, caller="[   T2]") + piece) == []
+
+    def test_a_task_without_others_is_not_named_by_the_name_before_it(self) -> None:
+        text = stamped(
+            self.NAME + "\n" + FOREIGN[0] + "\n" + failure("a") + "page allocation failure: order:1, mode:0x20\n"
+        )
+        assert [report.comm for report in reports_of(text)] == ["a", None]
+
+    @pytest.mark.parametrize("wrap", ["", "\n> "])
+    def test_a_syslog_server_writes_them(self, wrap: str) -> None:
+        time = "> 2017-01-17T11:08:33.754562+03:00"
+        report = only_report(
+            f"{time} box [335170.452601] rsync: \n{time} page allocation stalls for 2102516ms, order:0\n"
+            f"{time} box ,{wrap} mode:0x26040d0(GFP_TEMPORARY|__GFP_COMP)\n{time} box  ffffffff92441e0b\n"
+            f"{time} box [335170.452896] CPU: 2 PID: 20383{wrap} Comm: rsync Tainted: G  O   4.9.0-0-x #1\n"
+        )
+        assert (report.kind, report.comm, report.stall_ms) == (ReportKind.ALLOCATION_STALL, "rsync", 2102516)
+        assert (report.order, report.gfp_mask, report.pid, report.release) == (0, 0x26040D0, 20383, "4.9.0-0-x")
+
+
 def test_another_tasks_warning_inside_a_report_stays_out_of_its_trace() -> None:
     report = only_report(
         failure("a")
