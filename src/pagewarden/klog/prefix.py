@@ -132,7 +132,7 @@ def _read_plain(number: int, raw: bytes) -> LogLine | None:
         return None
     wall, host, stamp, caller, rest = match.groups()
     text = rest.strip(b" ")
-    if text[:1] == b"[" or (wall is None and b"kernel: " in rest):
+    if text.startswith((b"[", b"klogd:", b"vmunix:")) or (wall is None and b"kernel: " in rest):
         return None
     if b"[" in rest and _ANOTHER_STAMP.search(rest) is not None:
         return None

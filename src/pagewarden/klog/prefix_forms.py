@@ -66,6 +66,8 @@ _HOST_STAMP = re.compile(r"([\w.:@/-]{0,254}\w) (?=\[ {0,12}\d{1,10}\.\d{6}\])")
 # Words that stand before "kernel:" in prose.
 _NO_HOSTS = frozenset(("a", "and", "for", "in", "is", "linux", "my", "new", "of", "old", "our", "the", "this", "your"))
 _TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
+# The old daemon of the kernel's log asks for memory itself; a report about it looks as if tagged by it.
+_KLOGD = re.compile(r"klogd: page allocation (?:failure|stall)")
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ")
 _CRI = re.compile(r"(?:stdout|stderr) [FP] ")
 _FACILITY_LEVEL = re.compile(r"([a-z]{3,8}[0-7]?) {0,2}[.:]([a-z]{3,7}) {0,2}:? {0,2}")
@@ -267,7 +269,7 @@ def _strip_callers(found: Found) -> None:
     if found.text.startswith(" "):
         host = _HOST_TAG.match(found.text, 1)
         tag = host or _TAG.match(found.text, 1)
-        if tag is not None:
+        if tag is not None and _KLOGD.match(found.text, 1) is None:
             found.host = host[1] if host is not None else found.host
             found.take_tag(tag.end())
 
@@ -380,7 +382,7 @@ def _strip_logcat(found: Found) -> bool:
 def _strip_word(found: Found) -> bool:
     text = found.text
     match = _TAG.match(text)
-    if match is not None:
+    if match is not None and not _is_klogd(found):
         found.take_tag(match.end())
         return True
     match = _FULL.match(text)
@@ -402,6 +404,11 @@ def _strip_word(found: Found) -> bool:
         found.text = found.text.removesuffix("]")
         return True
     return _strip_logcat(found) or _strip_grep(found) or _strip_lone_host(found)
+
+
+def _is_klogd(found: Found) -> bool:
+    """Whether what looks like a tag is a task: a tag stands before it, or no time or host, after which one is due."""
+    return (found.tagged or (found.wall is None and found.host is None)) and _KLOGD.match(found.text) is not None
 
 
 def _strip_syslog(found: Found) -> bool:

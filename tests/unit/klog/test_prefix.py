@@ -359,6 +359,31 @@ def test_the_kernels_own_text_before_a_stamp_stays() -> None:
     assert read(f"Nov 21 01:30:07 box kernel: {text}").text == text
 
 
+@pytest.mark.parametrize(
+    "rest", ["page allocation failure. order:0, mode:0x50", "page allocation stalls for 10001ms, order:0"]
+)
+@pytest.mark.parametrize(
+    ("prefix", "is_task"),
+    [
+        ("", True),
+        ("<4>", True),
+        ("[   12.345678] ", True),
+        ("<4>[   12.345678] ", True),
+        ("kernel: ", True),
+        ("Nov 21 01:30:07 box kernel: ", True),
+        ("Nov 21 01:30:07 <host> kernel: ", True),
+        ("2024-01-01T10:00:00Z box kernel: [   12.345678] ", True),
+        ("klogd: ", True),
+        ("Nov 21 01:30:07 box ", False),
+        ("2024-01-01T10:00:00Z box ", False),
+    ],
+)
+def test_a_task_that_is_called_like_a_tag(prefix: str, is_task: bool, rest: str) -> None:
+    assert read(f"{prefix}klogd: {rest}").text == ("klogd: " if is_task else "") + rest
+    assert read(f"{prefix}klogd: {TEXT}").text == TEXT
+    assert read(f"{prefix}kernel: {rest}").text == rest
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
