@@ -1,5 +1,6 @@
 """Which of the open reports a line belongs to."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -16,6 +17,9 @@ IDLE_SECONDS = 120.0
 BACK_SECONDS = 5.0
 
 _LONGEST_RECORD = 100
+
+# A trace of the OOM killer is known by its first functions where the log has lost the mark above it.
+_OOM_FRAME = re.compile(r"\b(?:dump_header|oom_kill_process|out_of_memory|mem_cgroup_out_of_memory)\+0x")
 
 _MIXED = "printed while another report was: their call traces may be mixed"
 
@@ -153,7 +157,8 @@ class OpenReports:
         second = slot is Slot.TRACE_MARK and owner is not None and owner.trace_marks > 0 and bool(owner.frames)
         if usable and not second:
             return owner
-        return self._open_speculative(line) if slot is Slot.TRACE_MARK else None
+        opens = slot is Slot.TRACE_MARK or (not usable and _OOM_FRAME.search(line.text) is not None)
+        return self._open_speculative(line) if opens else None
 
     def _of_mem_info(self, line: LogLine) -> Builder:
         builder = self._choose_for_mem_info(line) or self.add(Builder.open(ReportKind.MEMORY_DUMP, line))

@@ -398,6 +398,27 @@ class TestWithoutOpeningLine:
         assert (report.kind, report.panicked, report.victims) == (ReportKind.MEMCG_OOM, False, ())
         assert report.notes == ("no process was left that the kernel may kill",)
 
+    @pytest.mark.parametrize("before", ["", failure("b") + "Mem-Info:\n" + ZONES.format(3, 4)])
+    def test_an_oom_from_its_frames_on(self, before: str) -> None:
+        trace = " ? try_to_free_pages+0x1/0x2\n oom_kill_process+0x1/0x2\n out_of_memory+0x1/0x2\n page_fault+0x1/0x2\n"
+        report = reports_of(before + trace + "Mem-Info:\n" + ZONES.format(1, 2))[-1]
+        assert (report.kind, report.comm, report.order, report.complete) == (OOM, None, None, True)
+        assert [frame.function for frame in report.trace] == ["oom_kill_process", "out_of_memory", "page_fault"]
+        assert [zone.free_kb for zone in report.zones] == [1, 2]
+
+    @pytest.mark.parametrize(
+        ("trace", "expected"),
+        [
+            (" dump_header+0x1/0x2\n mem_cgroup_out_of_memory+0x1/0x2\n", []),
+            (" dump_header+0x1/0x2\nWARNING: CPU: 0 PID: 1 at x.c:1\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+            (" show_mem+0x1/0x2\n sysrq_handle_showmem+0x1/0x2\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+            (" my_dump_header+0x1/0x2\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+            (" try_out_of_memory+0x1/0x2\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+        ],
+    )
+    def test_frames_that_make_no_oom(self, trace: str, expected: list[ReportKind]) -> None:
+        assert kinds(reports_of(trace)) == expected
+
     def test_a_dump_and_then_a_kill(self) -> None:
         assert only_report("Mem-Info:\n" + ZONES.format(1, 2) + KILL.format(7)).kind is OOM
 
