@@ -1,5 +1,6 @@
 """Which of the open reports a line belongs to."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -16,6 +17,9 @@ IDLE_SECONDS = 120.0
 BACK_SECONDS = 5.0
 
 _LONGEST_RECORD = 100
+
+# A trace of the OOM killer is known by its first functions where the log has lost the mark above it.
+_OOM_FRAME = re.compile(r"\b(?:dump_header|oom_kill_process|out_of_memory|mem_cgroup_out_of_memory)\+0x")
 
 _MIXED = "printed while another report was: their call traces may be mixed"
 
@@ -118,7 +122,8 @@ class OpenReports:
         if parsed is None:
             return None
         for builder in self._candidates(line):
-            if builder.kind is ReportKind.MEMORY_DUMP or builder.has_mem_info or builder.starts_inside:
+            past = builder.kind is ReportKind.MEMORY_DUMP or builder.has_mem_info or builder.starts_inside
+            if past and not builder.panicked:
                 continue
             if builder.matches_task(parsed.comm_text, parsed.pid):
                 if builder.superseded:
@@ -152,7 +157,8 @@ class OpenReports:
         second = slot is Slot.TRACE_MARK and owner is not None and owner.trace_marks > 0 and bool(owner.frames)
         if usable and not second:
             return owner
-        return self._open_speculative(line) if slot is Slot.TRACE_MARK else None
+        opens = slot is Slot.TRACE_MARK or (not usable and _OOM_FRAME.search(line.text) is not None)
+        return self._open_speculative(line) if opens else None
 
     def _of_mem_info(self, line: LogLine) -> Builder:
         builder = self._choose_for_mem_info(line) or self.add(Builder.open(ReportKind.MEMORY_DUMP, line))
@@ -238,7 +244,7 @@ class OpenReports:
                 return builder
         return None
 
-    def _of_kill(self, slot: Slot, line: LogLine) -> Builder:
+    def _of_kill(self, slot: Slot, line: LogLine) -> Builder | None:
         candidates = list(self._candidates(line))
         for builder in candidates:
             if builder.is_oom and not _is_other_kill(builder, slot, line.text):
@@ -249,6 +255,8 @@ class OpenReports:
                 builder.confirmed = True
                 builder.kind = ReportKind.OOM
                 return builder
+        if not line.prefixed and decode_oom.names_no_victim(line.text):
+            return None  # alone and without a log prefix: a title, or a sentence that quotes it
         headless = Builder.open(ReportKind.OOM, line)
         headless.starts_inside = True
         return self.add(headless)

@@ -17,12 +17,14 @@ class OomBuilder:
 
     :ivar memcg_kill: what the kill line says: for a control group's limit or not; None where none says.
     :ivar panicked: the kernel panicked instead of killing.
+    :ivar unkillable: no process was there that may be killed.
     """
 
     victims: list[Victim] = field(default_factory=list)
     summary: decode_oom.KillSummary | None = None
     memcg_kill: bool | None = None
     panicked: bool = False
+    unkillable: bool = False
     task_count: int = 0
     _limit: tuple[str | None, str | None] = (None, None)
     _counters: list[MemcgCounter] = field(default_factory=list)
@@ -56,16 +58,17 @@ class OomBuilder:
         return Memcg(limited, task, tuple(self._counters))
 
     def add_kill(self, text: str) -> None:
-        """Take a line that names a process killed, or the panic that replaces it."""
+        """Take a line that names a process killed, or says why none was."""
         kill = decode_oom.parse_kill(text)
         if kill is None:
             return
         if kill.memcg is not None and self.memcg_kill is None:
             self.memcg_kill = kill.memcg
-        if kill.victim is None:
-            self.panicked = True
-        else:
+        self.panicked = self.panicked or kill.panicked
+        if kill.victim is not None:
             self._add_victim(kill.victim)
+        elif not kill.panicked:
+            self.unkillable = True
 
     def _add_victim(self, victim: Victim) -> None:
         """Two lines may tell of one kill (`Kill process`, then `Killed process`): join what each says."""

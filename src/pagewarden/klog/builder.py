@@ -88,6 +88,13 @@ class Builder:
         return self.kind in OOM_KINDS
 
     @property
+    def panicked(self) -> bool:
+        """Whether the kernel panicked at its end, and names processor and task once more."""
+        if self._slot is Slot.KILL:
+            self._flush()
+        return self.oom.panicked
+
+    @property
     def has_oom_frames(self) -> bool:
         """Whether its trace goes through the OOM killer."""
         return any(_OOM_FRAMES.match(frame.function) for frame in self.frames)
@@ -234,6 +241,8 @@ class Builder:
         kind = self._final_kind()
         if oom.panicked:
             self.note(PANICKED)
+        elif oom.unkillable:
+            self.note("no process was left that the kernel may kill")
         report = Report(
             kind=kind,
             line_number=self.first.number,

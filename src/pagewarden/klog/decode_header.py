@@ -153,6 +153,11 @@ def is_task_name(text: str) -> bool:
     return text.endswith(":") and 1 < len(text.encode()) <= COMM_BYTES + 1
 
 
+def lacks_task(text: str) -> bool:
+    """Whether a line is what follows the task's name where the kernel printed that apart."""
+    return text.startswith(("page allocation failure", "page allocation stall"))
+
+
 def continues_header(pending: str, text: str, prefixed: bool) -> bool:
     """Whether `text` is more of the wrapped opening line `pending`."""
     if pending.endswith("nodemask=") and _NODES.match(text):

@@ -22,14 +22,18 @@ _PAGE_KB = frozenset({4, 8, 16, 32, 64, 256})
 _ZONE = re.compile(r"^(?:Node (\d{1,5}),? )?([A-Za-z]\w{1,19}) free: ?\d")
 _ZONE_LOST_START = re.compile(r"^(?:Node \d{1,5}|(?:Node \d{1,5} )?(?:DMA|DMA32|Normal|HighMem|Movable|Device):?)$")
 _ONLY_NODE = re.compile(r"^Node \d{1,5}$")
-_PIECE = re.compile(r"^(?=.)(?:(?:\d{1,20}\*\d{1,12}kB|\([A-Z]{1,8}\))(?: |$)){0,40}(?:= \d{1,25}kB)?$")
+_PIECE = re.compile(r"^(?=.)(?:(?:\d{1,20}[*_]\d{1,12}kB|\([A-Z]{1,8}\))(?: |$)){0,40}(?:= \d{1,25}kB)?$")
 _NODE = re.compile(r"^Node (\d{1,5}) (?:active_anon|active|inactive_anon|active_file):\d{1,20} ?kB")
 _VALUE = re.compile(r"([a-z_]{1,32}(?:\((?:anon|file)\))?) ?: ?(\d{1,25}) ?[kK] ?B(?=[\s]|$)")
 _SCANNED = re.compile(r"\bpages_scanned: ?(\d{1,25})(?=\s|$)")
 _UNRECLAIMABLE = re.compile(r"all_unreclaimable\? ?(yes|no)\b")
 _RESERVE = re.compile(r"^(lowmem_reserve|protections)\[\]: ?([\d -]{0,400})")
-_LIST = re.compile(r"^(?:Node (\d{1,5}),? )?([A-Za-z]\w{1,19}): {0,3}(?=\d{1,20} ?\* ?\d{1,12} ?[kK]|empty$|<?\.\.\.)")
-_BLOCK = re.compile(r"(\d{1,20}) ?\* ?(\d{1,12}) ?[kK] ?B(?: \(([A-Z]{1,8})\))?(?=\s|$)")
+# Markdown that takes asterisks for emphasis may give them back as underscores.
+_LIST = re.compile(
+    r"^(?:Node (\d{1,5}),? )?([A-Za-z]\w{1,19}): {0,3}"
+    r"(?=\d{1,20} ?\* ?\d{1,12} ?[kK]|\d{1,20}_\d{1,12}kB [\d(=]|empty$|<?\.\.\.)"
+)
+_BLOCK = re.compile(r"(\d{1,20}) ?[*_] ?(\d{1,12}) ?[kK] ?B(?: \(([A-Z]{1,8})\))?(?=\s|$)")
 _TOTAL = re.compile(r"= ?(\d{1,25}) ?[kK] ?B")
 _ELISION = re.compile(r"<?(?:\.\.\.|…|\[\.\.\.\]|<\.\.\.>|\[snip\]|<snip>)")
 _COUNTER = re.compile(r"\b([A-Za-z_]{2,32}):(\d{1,20})(?=\s|$)")
@@ -245,9 +249,9 @@ _MORE_VALUES = re.compile(
 )
 _WHOLE_END = re.compile(r"(?:[a-z_)]: ?\d{1,20}[kK]B|pages_scanned:\d{1,20}|all_unreclaimable\?|\b(?:yes|no))$")
 _MORE_BLOCKS = re.compile(
-    r"^(?:\d{0,20} ?\*? ?\d{1,12} ?[kK] ?B|\([A-Z]{1,8}\)|[A-Z]{0,7}\)|= ?\d|=$|\d{1,25}[kK]B$|[kK]?B(?:\s|$))"
+    r"^(?:\d{0,20} ?[*_]? ?\d{1,12} ?[kK] ?B|\([A-Z]{1,8}\)|[A-Z]{0,7}\)|= ?\d|=$|\d{1,25}[kK]B$|[kK]?B(?:\s|$))"
 )
-_WHOLE_BLOCK = re.compile(r"(?:\d ?\* ?\d{1,12}[kK]B|\([A-Z]{1,8}\)|=)$")
+_WHOLE_BLOCK = re.compile(r"(?:\d ?[*_] ?\d{1,12}[kK]B|\([A-Z]{1,8}\)|=)$")
 _MORE_COUNTERS = re.compile(r"^\d{1,12}(?: [a-z_]{2,32}:\d{1,20}){0,12}$")
 _MORE_NUMBERS = re.compile(r"^\d{1,18}(?: \d{1,18}){0,15}$")
 

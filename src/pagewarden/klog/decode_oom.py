@@ -27,7 +27,9 @@ _MORE_VICTIM = re.compile(
     r"^(?:process \d|score \d|or sacrifice|or a child|sacrifice child|child$|anon-rss|kB)"
 )
 
-_PANIC = re.compile(r"^Kernel panic - not syncing: (?:Out of memory|out of memory)")
+_PANIC = re.compile(r"^Kernel panic - not syncing: (?:[Oo]ut of memory|System is deadlocked on memory)")
+# Since 4.19; a panic follows unless the request was a control group's or an administrator's.
+_NO_VICTIM = re.compile(r"^Out of memory and no killable processes\.\.\.$")
 _SUMMARY = re.compile(r"^oom-kill: ?constraint=(CONSTRAINT_\w{1,32})")
 _SUMMARY_FIELD = re.compile(r"\b(nodemask|cpuset|mems_allowed|oom_memcg|task_memcg|task|pid|uid)=")
 _LIMIT = re.compile(
@@ -59,7 +61,7 @@ _OUR_LIMITS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A line that names a process killed, or a panic instead of a kill.
+    """A line that names a process killed, or says why none was: there is none that may be, or the kernel panics.
 
     :ivar memcg: True or False where the line says for which limit; None for a bare `Killed process`.
     """
@@ -67,6 +69,7 @@ class Kill:
     victim: Victim | None
     memcg: bool | None
     allocating: bool = False
+    panicked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,11 @@ class KillSummary:
 
 
 def parse_kill(text: str) -> Kill | None:
-    """Read a `Killed process` line in any of its forms, or the panic that replaces it."""
+    """Read a `Killed process` line in any of its forms, or what replaces it."""
     if _PANIC.match(text):
-        return Kill(None, "memcg" in text or "cgroup" in text)
+        return Kill(None, "memcg" in text or "cgroup" in text, panicked=True)
+    if _NO_VICTIM.match(text):
+        return Kill(None, None)
     if "ill" not in text[:48]:
         return None
     match = _KILL.match(text)
@@ -108,6 +113,11 @@ def parse_kill(text: str) -> Kill | None:
         oom_score_adj=int(adj[1]) if adj else None,
     )
     return Kill(victim, match[1].startswith("Memory cgroup") if match[1] else None, bool(match[1]) and "(" in match[1])
+
+
+def names_no_victim(text: str) -> bool:
+    """Whether the line says why nothing was killed."""
+    return _PANIC.match(text) is not None or _NO_VICTIM.match(text) is not None
 
 
 def _loose_comm(text: str, match: re.Match[str]) -> str | None:

@@ -31,6 +31,7 @@ _SECTION = re.compile(r"<(/?)(IRQ|NMI|SOFTIRQ|HARDIRQ|TASK|EOI|EOE|#[A-Z]{2}|ENT
 _CPU = re.compile(
     r"^(?:CPU: (?P<cpu>\d{1,6}) (?:UID: \d{1,10} )?)?(?:PID|Pid): ?(?P<pid>\d{1,10}),? (?:Comm|comm): ?(?P<rest>.*)$"
 )
+_CPU_LOST_START = re.compile(r"^CPU: \d{1,6} (?:UID: \d{1,10} )?PID: ?\d{1,10}$")
 _TAINT = re.compile(r"(?:^| )(?:Kdump: loaded )?(?:Not ?tainted|Tainted:)")
 _TAINT_BEGUN = re.compile(r"(?: Kdump:(?: loaded)?)?(?: Not)?$")
 _RELEASE = re.compile(r"(?:^|[ (d])(\d{1,2}\.\d{1,3}[\w.+~:-]{0,120})(?=[ )]|$)")
@@ -71,6 +72,11 @@ def parse_cpu_line(text: str) -> CpuLine | None:
     return CpuLine(
         comm.strip(), int(match["pid"]), _optional(match["cpu"]), release[1] if release else None, release is not None
     )
+
+
+def is_lost_start(text: str) -> bool:
+    """Whether the line that names processor, task and kernel was wrapped before the task's name."""
+    return _CPU_LOST_START.match(text) is not None
 
 
 def parse_banner(text: str) -> str | None:

@@ -46,6 +46,7 @@ class Grouper:
         self._current: Builder | None = None
         self._lead: Builder | None = None
         self._previous: LogLine | None = None
+        self._name: tuple[int, LogLine] | None = None
         self._suppressed: deque[tuple[LogLine, Suppressed]] = deque(maxlen=_MAX_RELATED)
         self._recent: deque[tuple[Header, LogLine]] = deque(maxlen=_MAX_RECENT)
         self._release = release
@@ -58,7 +59,7 @@ class Grouper:
         self._open.step(line)
         header = decode_header.parse_header(line.text, line.prefixed)
         previous, self._previous = self._previous, None
-        rejoined = _rejoin_header(previous, line, header)
+        rejoined = _rejoin_header(previous, line, header) or self._rejoin_apart(line)
         if rejoined is not None:
             header, line = rejoined
         if header is not None:
@@ -91,20 +92,34 @@ class Grouper:
         if near and builder is not None and same_caller(builder, line) and builder.extend(line):
             self._taken(builder, line)
             return
-        wrapped = previous is not None and not line.prefixed and decode_meminfo.is_lost_start(previous.text)
+        wrapped = previous is not None and not line.prefixed and _lost_start(previous.text)
         if previous is not None and (wrapped or decode_meminfo.starts_apart(previous.text, line.text)):
             whole = replace(previous, text=f"{previous.text} {line.text}")
             slot = classify(whole.text)
-            if slot in DUMP_SLOTS:
+            if slot in DUMP_SLOTS or slot is Slot.CPU:
                 self._dispatch(slot, whole)
                 return
         if self._open.trace_owner is not None:
             self._open.trace_owner.clue(line.text)
+        if line.prefixed and decode_header.is_task_name(line.text):
+            self._name = (self._open.place, line)
         if len(line.text) < _LONGEST_SPLIT:
             self._previous = line
 
+    def _rejoin_apart(self, line: LogLine) -> tuple[Header, LogLine] | None:
+        """An opening line without its task, whose name the kernel printed apart and other lines got between."""
+        if self._name is None or not line.prefixed or not decode_header.lacks_task(line.text):
+            return None
+        (place, name), self._name = self._name, None
+        if self._open.place - place > _MAX_BETWEEN or name.caller_id != line.caller_id:
+            return None
+        whole = decode_header.join_wrapped(name.text, line.text)
+        again = decode_header.parse_header(whole, True)
+        return None if again is None else (again, replace(line, text=whole))
+
     def _start(self, header: Header, line: LogLine) -> None:
         """Open a report at its opening line."""
+        self._name = None
         self._drop_leading(line)
         if header.kind is ReportKind.DEADLOCK_WARNING:
             builder = Builder.open(header.kind, line, header)
@@ -281,6 +296,11 @@ def _rejoin_header(previous: LogLine | None, line: LogLine, header: Header | Non
     whole = decode_header.join_wrapped(previous.text, line.text)
     again = decode_header.parse_header(whole, True)
     return None if again is None else (again, replace(previous, text=whole))
+
+
+def _lost_start(text: str) -> bool:
+    """Whether a line that is known by its first words may have been wrapped inside these."""
+    return decode_meminfo.is_lost_start(text) or decode_trace.is_lost_start(text)
 
 
 def _lead_header(slot: Slot, text: str) -> Header | None:

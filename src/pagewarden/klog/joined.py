@@ -1,12 +1,32 @@
-"""Records of several lines, and bytes that were written as escapes on the way."""
+"""Records of several lines, lines of several records, and bytes that were written as escapes on the way."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 
 from pagewarden.klog.prefix_forms import MAX_JOINED, Found, clean_text
 from pagewarden.klog.types import LogLine
 
 _ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})|#0([0-7]{2})|\\([nrt])")
 _LETTERS = {"n": 10, "r": 13, "t": 9}
+_RECORD = re.compile(r"\[ {0,11}(\d{1,10}\.\d{6})\](?:\[ {0,8}([TC]\d{1,10})\])? ")
+# Seconds between the stamps of two records on one line. What is farther away is a log that is quoted in another.
+_BEFORE, _AFTER = 1.0, 120.0
+
+
+def split_records(found: Found) -> Iterator[Found]:
+    """One `Found` for each record on a line: a message without its newline is followed by another's stamp and text.
+
+    Kernels up to 4.18 print so what they print bit by bit, later ones where a console lost the end of a line.
+    """
+    begin, current = 0, found
+    marks = _RECORD.finditer(found.text) if found.stamp is not None else iter(())
+    for mark in islice(marks, MAX_JOINED):
+        if -_BEFORE <= float(mark[1]) - float(current.stamp or mark[1]) <= _AFTER:
+            yield replace(current, text=found.text[begin : mark.start()])
+            begin, current = mark.end(), replace(found, stamp=mark[1], caller_id=mark[2])
+    yield replace(current, text=found.text[begin:]) if begin else found
 
 
 def split_joined(number: int, found: Found, cut: bool) -> list[LogLine]:

@@ -8,11 +8,12 @@ until none is recognised.
 import re
 
 from pagewarden.klog.export import ExportReader
-from pagewarden.klog.joined import split_joined
+from pagewarden.klog.joined import split_joined, split_records
 from pagewarden.klog.prefix_forms import (
     KMSG_PROPERTY,
     MAX_JOINED,
     clean_text,
+    strip_known_host,
     strip_prefixes,
     unescape_entities,
 )
@@ -34,9 +35,10 @@ _SOFT_LENGTHS = range(40, 90)
 
 # The two forms that nearly every log has, and what must not be in such a line to read it at once.
 _PLAIN = re.compile(
-    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([\w.-]{1,64}) kernel: )?"
+    rb"(?:([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([.-]{0,8}\w[\w.-]{0,64}) kernel: )?"
     rb"\[ {0,11}(\d{1,10}\.\d{6})\](?:\[ {0,8}([TC]\d{1,10})\])? (.*)"
 )
+_ANOTHER_STAMP = re.compile(rb"\.\d{6}\]")
 _NOT_PLAIN = re.compile(rb"[^ -~]|[&\\]|#0|=3D|=20$|=09$|kernel: .{0,300}kernel: ")
 
 
@@ -46,6 +48,7 @@ class PrefixReader:
     def __init__(self) -> None:
         self._export = ExportReader()
         self._after_record = False
+        self._bare_host: str | None = None
         self._encoded = False
         self._soft: tuple[int, bytes] | None = None
 
@@ -84,7 +87,12 @@ class PrefixReader:
         for piece in pieces[:MAX_JOINED] or [""]:
             found = strip_prefixes(clean_text(unescape_entities(piece)))
             self._after_record = found.kmsg
-            lines += split_joined(number, found, cut)
+            if found.host is not None and found.stamp is not None and not found.tagged:
+                self._bare_host = found.host
+            elif self._bare_host is not None:
+                strip_known_host(found, self._bare_host)
+            for record in split_records(found):
+                lines += split_joined(number, record, cut)
         return lines
 
     def finish(self) -> list[LogLine]:
@@ -124,7 +132,9 @@ def _read_plain(number: int, raw: bytes) -> LogLine | None:
         return None
     wall, host, stamp, caller, rest = match.groups()
     text = rest.strip(b" ")
-    if text[:1] == b"[" or (wall is None and b"kernel: " in rest):
+    if text.startswith((b"[", b"klogd:", b"vmunix:")) or (wall is None and b"kernel: " in rest):
+        return None
+    if b"[" in rest and _ANOTHER_STAMP.search(rest) is not None:
         return None
     seconds = stamp.decode()
     return LogLine(

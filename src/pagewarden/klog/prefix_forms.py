@@ -55,13 +55,27 @@ _HOST = re.compile(r"(?!kernel:|klogd:|vmunix:)([\w.:@/\[\]-]{0,254}\w\]?) +")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?) +")
 _FULL = re.compile(r"([A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? [A-Za-z0-9+:-]{1,8}) +")
 _UNIX = re.compile(r"(\d{9,11}\.\d{3,9}) +")
-_HOST_TAG = re.compile(r"([\w.:@/-]{1,255}) (?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$)")
+_HOST_TAG = re.compile(r"((?=\S{0,63}\w)[\w.:@/-]{1,255}) (?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$)")
+# A host that was blanked or hidden (`<host>`, `***`, nothing at all), a facility perhaps, and the kernel's tag. Nothing
+# before it ends in a colon: that would be the tag of another program.
+_HIDDEN_HOST_TAG = re.compile(
+    r" {0,8}((?:\S{0,63}[^\s:] {1,8}){0,3}?)(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))"
+)
+_HOST_FACILITY = re.compile(r"([\w.:@/-]{1,255}) +[a-z]{3,8}[0-7]?\.[a-z]{3,7} +$")
+_HOST_STAMP = re.compile(r"([\w.:@/-]{0,254}\w) (?=\[ {0,12}\d{1,10}\.\d{6}\])")
 # Words that stand before "kernel:" in prose.
 _NO_HOSTS = frozenset(("a", "and", "for", "in", "is", "linux", "my", "new", "of", "old", "our", "the", "this", "your"))
 _TAG = re.compile(r"(?:kernel|klogd|vmunix)(?:\[\S{0,10}\])?:(?: |$|(?=[\[<]))")
+# The old daemon of the kernel's log asks for memory itself; a report about it looks as if tagged by it.
+_KLOGD = re.compile(r"klogd: page allocation (?:failure|stall)")
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ")
 _CRI = re.compile(r"(?:stdout|stderr) [FP] ")
 _FACILITY_LEVEL = re.compile(r"([a-z]{3,8}[0-7]?) {0,2}[.:]([a-z]{3,7}) {0,2}:? {0,2}")
+# Talos: `10.1.1.2: kern:    info: [2022-01-25T10:35:59.111934566Z]: text`.
+_TALOS = re.compile(
+    r"(?:([\w.:-]{1,255}): )?([a-z]{3,8}[0-7]?): {1,8}([a-z]{3,7}): "
+    r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z)\]: "
+)
 _RFC5424 = re.compile(r"1 (\S{1,64}) (\S{1,255}) (\S{1,48}) \S{1,128} \S{1,32} (?:-|\[[^\]]{0,1024}\]) ?")
 _KMSG = re.compile(r"(\d{1,6}),(\d{1,20}),(\d{1,20}),([^;]{1,400});")
 _NETCONSOLE_RELEASE = re.compile(r"(\d{1,2}\.\d{1,3}[^,;\s]{0,120}),(?=\d{1,6},\d{1,20},)")
@@ -75,7 +89,9 @@ _GREP = re.compile(
     r"(?:(?:[\w.+-]{0,64}/){1,8}[\w.+-]{0,40}(?:log|messages|dmesg|kern|syslog)[\w.-]{0,40}|"
     r"(?:messages|dmesg|syslog|[\w+-]{1,40}\.log)[\w.-]{0,40}):(?:\d{1,12}[:-])?(?=[\[<A-Z\d])"
 )
-_EMBEDDED = re.compile(r"[\[ ]\d{1,7}\.\d{6}\](?:\[ {0,8}([TC]\d{1,10})\])?(?: |$)")
+_EMBEDDED = re.compile(r"(?:<(\d{1,3})>)?[\[ ]\d{1,9}\.\d{6}\](?:\[ {0,8}([TC]\d{1,10})\])?(?: |$)")
+# What keeps words before a stamp from being a collector's: another program's tag, the end of a line, also escaped.
+_NO_COLLECTOR = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: |[\n\\]|#0")
 
 KMSG_PROPERTY = re.compile(r" (?:SUBSYSTEM|DEVICE|[A-Z][A-Z0-9_]{1,32})=\S")
 _JSON_MESSAGE = re.compile(r'"(?:MESSAGE|log|message|msg)" ?: ?"((?:[^"\\]|\\.)*)')
@@ -83,7 +99,10 @@ _JSON_MESSAGE = re.compile(r'"(?:MESSAGE|log|message|msg)" ?: ?"((?:[^"\\]|\\.)*
 
 @dataclass(slots=True)
 class Found:
-    """The prefixes found on one line so far, and the text that is left."""
+    """The prefixes found on one line so far, and the text that is left.
+
+    :ivar tagged: the kernel's tag was among them: what is left is its own text.
+    """
 
     text: str
     wall: str | None = None
@@ -93,12 +112,18 @@ class Found:
     priority: int | None = None
     release: str | None = None
     prefixed: bool = False
+    tagged: bool = False
     kmsg: bool = False
 
     def take(self, end: int) -> None:
         """Drop a prefix of that length."""
         self.text = self.text[end:]
         self.prefixed = True
+
+    def take_tag(self, end: int) -> None:
+        """Drop a prefix that ends in the kernel's tag."""
+        self.take(end)
+        self.tagged = True
 
 
 def clean_text(text: str) -> str:
@@ -117,18 +142,28 @@ def microseconds(value: str) -> str | None:
 
 def strip_prefixes(text: str) -> Found:
     """Take every prefix off one cleaned line."""
-    found = Found(text)
     for pattern in (_QUOTE, _MARKUP):
-        match = pattern.match(found.text)
+        match = pattern.match(text)
         if match is not None:
-            found.text = found.text[match.end() :]
-    found.text = found.text.lstrip(" ")
+            text = text[match.end() :]
+    text = text.lstrip(" ")
+    if text.startswith("`"):
+        # Marks of code in markdown. In prose they stand around other things, too: only a time tells a line of a log.
+        marked = _strip_all(text.lstrip("`"))
+        if marked.wall is not None or marked.stamp is not None:
+            marked.text = marked.text.rstrip("`")
+            return marked
+    return _strip_all(text)
+
+
+def _strip_all(text: str) -> Found:
+    found = Found(text)
     if found.text.startswith("{"):
         found = _unwrap_json(found)
     for _ in range(_MAX_PREFIXES):
         if not _strip_one(found):
             break
-    if not found.prefixed:
+    if not found.prefixed or (found.wall is not None and found.stamp is None and not found.tagged):
         _strip_embedded(found)
     return found
 
@@ -234,9 +269,9 @@ def _strip_callers(found: Found) -> None:
     if found.text.startswith(" "):
         host = _HOST_TAG.match(found.text, 1)
         tag = host or _TAG.match(found.text, 1)
-        if tag is not None:
+        if tag is not None and _KLOGD.match(found.text, 1) is None:
             found.host = host[1] if host is not None else found.host
-            found.take(tag.end())
+            found.take_tag(tag.end())
 
 
 def _strip_digits(found: Found) -> bool:
@@ -268,7 +303,13 @@ def _strip_digits(found: Found) -> bool:
         found.take(match.end())
         _strip_host_tag(found)
         return True
-    return _strip_logcat(found) or _strip_console_clock(found) or _strip_syslog(found) or _strip_lone_host(found)
+    return (
+        _strip_logcat(found)
+        or _strip_console_clock(found)
+        or _strip_syslog(found)
+        or _strip_lone_host(found)
+        or _strip_talos(found)
+    )
 
 
 def _strip_lone_host(found: Found) -> bool:
@@ -277,7 +318,7 @@ def _strip_lone_host(found: Found) -> bool:
     if match is None or match[1].lower() in _NO_HOSTS:
         return False
     found.host = match[1]
-    found.take(match.end())
+    found.take_tag(match.end())
     return True
 
 
@@ -290,14 +331,43 @@ def _strip_console_clock(found: Found) -> bool:
 
 
 def _strip_host_tag(found: Found) -> None:
-    match = _HOST_TAG.match(found.text)
-    if match is not None:
-        found.host = match[1]
-        found.take(match.end())
-        return
-    match = _CRI.match(found.text)
-    if match is not None:
-        found.take(match.end())
+    tag = _HOST_TAG.match(found.text)
+    if tag is not None:
+        found.host = tag[1]
+        found.take_tag(tag.end())
+    elif not (_strip_hidden_host(found) or _strip_bare_host(found)):
+        match = _CRI.match(found.text)
+        if match is not None:
+            found.take(match.end())
+
+
+def strip_known_host(found: Found, host: str) -> None:
+    """Take off a host behind a time, without a tag, that another line named: pieces of lines have no stamp after it."""
+    if found.wall is not None and found.host is None and found.text.startswith(f"{host} "):
+        found.host = host
+        found.take(len(host) + 1)
+
+
+def _strip_bare_host(found: Found) -> bool:
+    """`box [   12.345678] `: a network console's lines, as a syslog server writes them."""
+    match = _HOST_STAMP.match(found.text)
+    if match is None or match[1].lower() in _LEVELS:
+        return False
+    found.host = match[1]
+    found.take(match.end())
+    return True
+
+
+def _strip_hidden_host(found: Found) -> bool:
+    """What stands between a time and the kernel's tag in place of a host's name: the host is not known."""
+    match = _HIDDEN_HOST_TAG.match(found.text)
+    if match is None or not _NO_HOSTS.isdisjoint(match[1].lower().split()[-1:]):
+        return False
+    host = _HOST_FACILITY.match(match[1])
+    if host is not None:
+        found.host = host[1]
+    found.take_tag(match.end())
+    return True
 
 
 def _strip_logcat(found: Found) -> bool:
@@ -312,8 +382,8 @@ def _strip_logcat(found: Found) -> bool:
 def _strip_word(found: Found) -> bool:
     text = found.text
     match = _TAG.match(text)
-    if match is not None:
-        found.take(match.end())
+    if match is not None and not _is_klogd(found):
+        found.take_tag(match.end())
         return True
     match = _FULL.match(text)
     if match is not None:
@@ -323,7 +393,7 @@ def _strip_word(found: Found) -> bool:
         return True
     if _strip_syslog(found):
         return True
-    if _strip_facility(found):
+    if _strip_talos(found) or _strip_facility(found):
         return True
     if text.startswith("MESSAGE="):
         found.take(len("MESSAGE="))
@@ -334,6 +404,11 @@ def _strip_word(found: Found) -> bool:
         found.text = found.text.removesuffix("]")
         return True
     return _strip_logcat(found) or _strip_grep(found) or _strip_lone_host(found)
+
+
+def _is_klogd(found: Found) -> bool:
+    """Whether what looks like a tag is a task: a tag stands before it, or no time or host, after which one is due."""
+    return (found.tagged or (found.wall is None and found.host is None)) and _KLOGD.match(found.text) is not None
 
 
 def _strip_syslog(found: Found) -> bool:
@@ -347,6 +422,8 @@ def _strip_syslog(found: Found) -> bool:
         if host is not None:
             found.host = host[1]
             found.take(host.end())
+        else:
+            _strip_hidden_host(found)
     return True
 
 
@@ -355,6 +432,17 @@ def _strip_facility(found: Found) -> bool:
     if match is None or match[1] not in _FACILITIES or match[2] not in _LEVELS:
         return False
     found.priority = _FACILITIES.index(match[1]) * 8 + _LEVELS[match[2]]
+    found.take(match.end())
+    return True
+
+
+def _strip_talos(found: Found) -> bool:
+    match = _TALOS.match(found.text) if "Z]: " in found.text else None
+    if match is None or match[2] not in _FACILITIES or match[3] not in _LEVELS:
+        return False
+    found.host = found.host or match[1]
+    found.priority = _FACILITIES.index(match[2]) * 8 + _LEVELS[match[3]]
+    found.wall = found.wall or match[4]
     found.take(match.end())
     return True
 
@@ -368,11 +456,15 @@ def _strip_grep(found: Found) -> bool:
 
 
 def _strip_embedded(found: Found) -> None:
-    """A program's unfinished line in front of the kernel's: `pty04.c:328:    26.860015]  ? func+0x1/0x2`."""
+    """What a program put in front of the kernel's line: a line of its own without an end, a collector's fields.
+
+    pty04.c:328:    26.860015]  ? func+0x1/0x2
+    2023-12-04T10:49:30.112Z In(05) vcpu-5 - Guest: <6>[39262699.851810] kmem: usage 0kB
+    """
     match = _EMBEDDED.search(found.text, 0, 300)
-    if match is None:
+    if match is None or (found.prefixed and _NO_COLLECTOR.search(found.text, 0, match.start())):
         return
-    stamp = match[0].lstrip("[ ").partition("]")[0]
-    found.stamp = stamp
-    found.caller_id = match[1]
+    found.priority = int(match[1]) if match[1] is not None else found.priority
+    found.stamp = match[0].partition("]")[0].rpartition(">")[2].lstrip("[ ")
+    found.caller_id = match[2]
     found.take(match.end())

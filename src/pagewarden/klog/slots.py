@@ -55,12 +55,13 @@ SLAB_SLOTS = frozenset({Slot.SLAB, Slot.SLAB_CACHE, Slot.SLAB_OTHER})
 
 _NODE = r"(?:Node \d{1,5},? )?"
 _ZONE = r"[A-Za-z]\w{1,19}"
+_BLOCKS = r"\d{1,20} ?\* ?\d{1,12} ?[kK]|\d{1,20}_\d{1,12}kB [\d(=]"
 _ROWS: tuple[tuple[Slot, str], ...] = (
     (Slot.MEM_INFO, r"Mem-[Ii]nfo:.{0,15}$"),
     (Slot.ZONE, rf"{_NODE}{_ZONE} free: ?\d"),
     (Slot.NODE, r"Node \d{1,5} (?:active_anon|active|inactive_anon|active_file):\d"),
     (Slot.RESERVE, r"(?:lowmem_reserve|protections)\[\]:"),
-    (Slot.LIST, rf"{_NODE}{_ZONE}: {{0,3}}(?:\d{{1,20}} ?\* ?\d{{1,12}} ?[kK]|empty$|<?\.\.\.>? = )"),
+    (Slot.LIST, rf"{_NODE}{_ZONE}: {{0,3}}(?:{_BLOCKS}|empty$|<?\.\.\.>? = )"),
     (Slot.HUGE, rf"{_NODE}hugepages_total="),
     (Slot.TOTAL, r"\d{1,20} (?:pages |total pagecache|reserved pages$)|(?:Free|Total) swap"),
     (Slot.CPU, r"(?:CPU: \d{1,6} (?:UID: \d{1,10} )?)?(?:PID|Pid): ?\d{1,10},? (?:Comm|comm):"),
@@ -75,7 +76,8 @@ _ROWS: tuple[tuple[Slot, str], ...] = (
         Slot.KILL,
         r"(?:Out of [Mm]emory|Memory cgroup out of memory|No available memory).{0,48}: [Kk]ill\w{0,3} process \d",
     ),
-    (Slot.KILL, r"Kill(?:ed)? process \d{1,10}(?:,| \()|Kernel panic - not syncing: [Oo]ut of memory"),
+    (Slot.KILL, r"Kill(?:ed)? process \d{1,10}(?:,| \()|Out of memory and no killable processes\.\.\.$"),
+    (Slot.KILL, r"Kernel panic - not syncing: (?:[Oo]ut of memory|System is deadlocked on memory)"),
     (Slot.LIMIT, r"Task in \S{1,1024} killed as a result of limit of |Memory cgroup stats for "),
     (Slot.MEMCG_COUNTER, r"(?:memory|memory\+swap|swap|kmem): usage \d"),
     (Slot.TABLE, r"Tasks state \(memory|\[ {0,4}pid {0,4}\] {1,4}uid"),

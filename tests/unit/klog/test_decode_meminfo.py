@@ -106,6 +106,9 @@ def test_the_unit_gives_the_page_size(unit: int, page_size: int | None) -> None:
         ("DMA: 1*4kB (U) 0* 8kB 0*16kB = 4kB", 3, 4, False),
         ("DMA: 1*4kB (U) 0*16kB 0*32kB = 4kB", 1, 4, True),
         ("DMA: 1*4kB 0*8kB = ", 2, None, True),
+        ("DMA: 1_4kB 0_8kB 3_16kB = 52kB", 3, 52, False),
+        ("DMA: 1_4kB (U) 0_8kB 3*16kB (UM) = 52kB", 3, 52, False),
+        ("DMA: 1_4kB 0_8kB", 2, None, True),
         ("DMA: " + " ".join(f"0*{4 << order}kB" for order in range(40)) + " = 0kB", 24, 0, True),
     ],
 )
@@ -128,6 +131,9 @@ def test_counts_that_wrapped_around_are_none_and_noted() -> None:
         "DMA: preallocated 128 KiB GFP_KERNEL pool for atomic allocations",
         "node 0: slabs: 32, objs: 512, free: 64",
         "CPU0: Intel(R) 4*4kB",
+        "mlx5: 4_8kB",
+        "mlx5: 4_8kB buffers",
+        "mlx5: 4_8MB 4_8MB",
         "Normal per-cpu: empty",
     ],
 )

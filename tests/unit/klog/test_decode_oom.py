@@ -45,9 +45,31 @@ def test_kills(text: str, victim: Victim, memcg: bool | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "memcg", "panicked"),
+    [
+        ("Out of memory and no killable processes...", None, False),
+        ("Kernel panic - not syncing: System is deadlocked on memory", False, True),
+        ("Kernel panic - not syncing: Out of memory and no killable processes...", False, True),
+        ("Kernel panic - not syncing: out of memory. panic_on_oom is selected", False, True),
+        ("Kernel panic - not syncing: out of memory(memcg). panic_on_oom is selected", True, True),
+    ],
+)
+def test_nothing_killed(text: str, memcg: bool | None, panicked: bool) -> None:
+    kill = decode_oom.parse_kill(text)
+    assert kill is not None
+    assert (kill.victim, kill.memcg, kill.panicked) == (None, memcg, panicked)
+    assert decode_oom.names_no_victim(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Out of memory: killed by system",
+        "Out of memory and no killable processes left",
+        "Out of memory and no killable processes... what does it mean?",
+        "Kernel panic - not syncing: Fatal exception",
+        "I saw: Kernel panic - not syncing: System is deadlocked on memory",
+        "---[ end Kernel panic - not syncing: System is deadlocked on memory ]---",
         "Out of memory",
         "java.lang.OutOfMemoryError: Java heap space",
         "lowmemorykiller: Killing 'x' (123), adj 900",

@@ -100,6 +100,82 @@ def test_two_processors_told_apart_by_what_each_lacks() -> None:
     assert all("traces may be mixed" in report.notes[0] for report in reports)
 
 
+def test_two_headers_on_one_line() -> None:
+    first, second = reports_of(
+        "[  624.638061] a.out: page allocation stalls for 140001ms, order:0[  624.646725] b.out: \n"
+        "[  624.646727] page allocation stalls for 140026ms, order:0, mode:0x342004a(GFP_NOFS)\n"
+        "[  624.646731] CPU: 0 PID: 5167 Comm: b.out Tainted: G        W       4.9.0+ #102\n"
+    )
+    assert (first.comm, first.stall_ms, first.order, first.gfp_mask, first.seconds) == (
+        "a.out",
+        140001,
+        0,
+        None,
+        624.638061,
+    )
+    assert (second.comm, second.stall_ms, second.gfp_mask, second.seconds) == ("b.out", 140026, 0x342004A, 624.646725)
+    assert (first.pid, second.pid) == (None, 5167)
+
+
+def test_a_header_behind_anothers_line_keeps_its_zones() -> None:
+    text = "cat: page allocation failure: order:0, mode:0x20\nMem-Info:\n" + ZONES.format(1, 2)
+    for callers in (("", ""), ("[  T100]", "[  T200]")):
+        log = stamped(text, 10.0, caller=callers[1]).replace("cat:", "? page_[   10.000002]" + callers[1] + " cat:")
+        report = only_report(log.replace("[   10.000000]" + callers[1], "[   10.000000]" + callers[0]))
+        assert (report.comm, report.seconds, report.complete) == ("cat", 10.000002, True)
+
+
+FOREIGN = ("Stack : 00000000 00000000", "80071de8 805f0000", "...", "usb 1-1: new device")
+
+
+class TestPiecesWithOthersBetween:
+    NAME = "swapper/3: "
+    PIECES = ("page allocation failure: order:0", ", mode:0x1080020(GFP_ATOMIC), nodemask=", "(null)")
+
+    @pytest.mark.parametrize("foreign", [(), FOREIGN[:1], FOREIGN, FOREIGN * 2 + FOREIGN[:2]])
+    def test_they_are_joined(self, foreign: tuple[str, ...]) -> None:
+        between = "".join(f"{line}\n" for line in foreign)
+        report = only_report(stamped(between.join(f"{piece}\n" for piece in (self.NAME, *self.PIECES))))
+        assert (report.kind, report.comm, report.order, report.gfp_mask) == (FAILURE, "swapper/3", 0, 0x1080020)
+        assert report.nodemask == "(null)"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            NAME + "\n" + "x\n" * 14 + PIECES[0] + "\n",
+            NAME + "\n" + failure("other") + PIECES[0] + "\n",
+            "a name too long for a task: \n" + FOREIGN[0] + "\n" + PIECES[0] + "\n",
+            NAME + "\n" + FOREIGN[0] + "\n" + "page allocation failures are harmless\n",
+        ],
+    )
+    def test_a_name_that_is_of_something_else(self, text: str) -> None:
+        assert all(report.comm == "other" for report in reports_of(stamped(text)))
+
+    def test_without_a_prefix_it_is_prose(self) -> None:
+        assert reports_of("Hello:\n\nsome words\n" + self.PIECES[0] + "\n") == []
+
+    def test_anothers_name(self) -> None:
+        name, piece = stamped(self.NAME, caller="[   T1]"), stamped(self.PIECES[0], 10.5, caller="[   T2]")
+        assert reports_of(name + stamped("x", 10.2, caller="[   T2]") + piece) == []
+
+    def test_a_task_without_others_is_not_named_by_the_name_before_it(self) -> None:
+        text = stamped(
+            self.NAME + "\n" + FOREIGN[0] + "\n" + failure("a") + "page allocation failure: order:1, mode:0x20\n"
+        )
+        assert [report.comm for report in reports_of(text)] == ["a", None]
+
+    @pytest.mark.parametrize("wrap", ["", "\n> "])
+    def test_a_syslog_server_writes_them(self, wrap: str) -> None:
+        time = "> 2017-01-17T11:08:33.754562+03:00"
+        report = only_report(
+            f"{time} box [335170.452601] rsync: \n{time} page allocation stalls for 2102516ms, order:0\n"
+            f"{time} box ,{wrap} mode:0x26040d0(GFP_TEMPORARY|__GFP_COMP)\n{time} box  ffffffff92441e0b\n"
+            f"{time} box [335170.452896] CPU: 2 PID: 20383{wrap} Comm: rsync Tainted: G  O   4.9.0-0-x #1\n"
+        )
+        assert (report.kind, report.comm, report.stall_ms) == (ReportKind.ALLOCATION_STALL, "rsync", 2102516)
+        assert (report.order, report.gfp_mask, report.pid, report.release) == (0, 0x26040D0, 20383, "4.9.0-0-x")
+
+
 def test_another_tasks_warning_inside_a_report_stays_out_of_its_trace() -> None:
     report = only_report(
         failure("a")
@@ -291,6 +367,57 @@ class TestWithoutOpeningLine:
         assert (report.kind, report.comm, report.release) == (OOM, "z", "6.1.0")
         assert report.missing == ("header", "order", "gfp-mask")
         assert report.victim is not None
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            "Out of memory and no killable processes...\nKernel panic - not syncing: System is deadlocked on memory\n",
+            "Kernel panic - not syncing: Out of memory and no killable processes...\n",
+        ],
+    )
+    def test_nothing_to_kill(self, end: str) -> None:
+        cpu = "CPU: 1 PID: 9 Comm: z Not tainted 6.1.0 #1\nHardware name: QEMU\n"
+        report = only_report("Mem-Info:\n" + ZONES.format(1, 2) + end + cpu)
+        assert (report.kind, report.panicked, report.victims) == (OOM, True, ())
+        assert (report.comm, report.pid, report.release) == ("z", 9, "6.1.0")
+        headed = only_report("a invoked oom-killer: gfp_mask=0xcc0, order=0\nMem-Info:\n" + ZONES.format(1, 2) + end)
+        assert (headed.kind, headed.panicked, headed.comm, headed.complete) == (OOM, True, "a", True)
+        assert only_report(stamped(end)).panicked
+        assert reports_of(end) == []
+
+    def test_another_tasks_line_after_the_panic(self) -> None:
+        header = "a invoked oom-killer: gfp_mask=0xcc0, order=0\nMem-Info:\n" + ZONES.format(1, 2)
+        panic = "Kernel panic - not syncing: System is deadlocked on memory\n"
+        report = only_report(header + panic + "CPU: 1 PID: 9 Comm: z Not tainted 6.1.0 #1\n")
+        assert (report.comm, report.pid, report.release) == ("a", None, None)
+
+    def test_nothing_to_kill_in_a_control_group(self) -> None:
+        trace = "Call Trace:\n dump_header+0x1/0x2\n mem_cgroup_out_of_memory+0x1/0x2\n"
+        end = "Out of memory and no killable processes...\n"
+        report = only_report("a invoked oom-killer: gfp_mask=0xcc0, order=0\n" + trace + end)
+        assert (report.kind, report.panicked, report.victims) == (ReportKind.MEMCG_OOM, False, ())
+        assert report.notes == ("no process was left that the kernel may kill",)
+
+    @pytest.mark.parametrize("before", ["", failure("b") + "Mem-Info:\n" + ZONES.format(3, 4)])
+    def test_an_oom_from_its_frames_on(self, before: str) -> None:
+        trace = " ? try_to_free_pages+0x1/0x2\n oom_kill_process+0x1/0x2\n out_of_memory+0x1/0x2\n page_fault+0x1/0x2\n"
+        report = reports_of(before + trace + "Mem-Info:\n" + ZONES.format(1, 2))[-1]
+        assert (report.kind, report.comm, report.order, report.complete) == (OOM, None, None, True)
+        assert [frame.function for frame in report.trace] == ["oom_kill_process", "out_of_memory", "page_fault"]
+        assert [zone.free_kb for zone in report.zones] == [1, 2]
+
+    @pytest.mark.parametrize(
+        ("trace", "expected"),
+        [
+            (" dump_header+0x1/0x2\n mem_cgroup_out_of_memory+0x1/0x2\n", []),
+            (" dump_header+0x1/0x2\nWARNING: CPU: 0 PID: 1 at x.c:1\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+            (" show_mem+0x1/0x2\n sysrq_handle_showmem+0x1/0x2\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+            (" my_dump_header+0x1/0x2\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+            (" try_out_of_memory+0x1/0x2\nMem-Info:\n" + ZONES.format(1, 2), [DUMP]),
+        ],
+    )
+    def test_frames_that_make_no_oom(self, trace: str, expected: list[ReportKind]) -> None:
+        assert kinds(reports_of(trace)) == expected
 
     def test_a_dump_and_then_a_kill(self) -> None:
         assert only_report("Mem-Info:\n" + ZONES.format(1, 2) + KILL.format(7)).kind is OOM

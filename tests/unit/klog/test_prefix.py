@@ -178,6 +178,212 @@ def test_a_host_without_a_time(raw: str, host: str | None, text: str) -> None:
     assert (line.host, line.text, line.prefixed) == (host, text, host is not None)
 
 
+TIMES = ("Feb 18 17:34:47", "2024-01-01T10:00:00Z", "Sat 2026-11-21 01:30:07 CET", "1795224607.123456")
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("", None),
+        (" ", None),
+        ("<host> ", None),
+        ("*** ", None),
+        ("(none) ", None),
+        ("$HOST ", None),
+        ("{{host}} ", None),
+        ("\u2026 ", None),
+        ("... ", None),
+        ("-- ", None),
+        ("n4.c1.*** ", None),
+        ("<the host> ", None),
+        ("<host> kern.warning ", None),
+        ("box kern.warning ", "box"),
+        ("box ", "box"),
+    ],
+)
+def test_a_host_that_was_hidden(time: str, host: str, known: str | None) -> None:
+    line = read(f"{time} {host}kernel: [   12.345678] {TEXT}")
+    assert (line.text, line.timestamp, line.seconds, line.host) == (TEXT, time, 12.345678, known)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<host> app[12]: kernel: x",
+        "<host> app: kernel: x",
+        "(I) saw this in my kernel: x",
+        "*I* have an old kernel: x",
+        "*see* my kernel: x",
+        "<host> systemd[1]: x",
+        "<one> two three four kernel: x",
+        "<host> kernels: x",
+    ],
+)
+def test_no_hidden_host(time: str, text: str) -> None:
+    assert read(f"{time} {text}").text == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "host", "priority"),
+    [
+        (f"kern: warning: [2026-01-12T20:27:31.913975631Z]: {TEXT}", None, (0, 4)),
+        (f" kern:    info: [2026-01-12T20:27:31.913975631Z]:   {TEXT}  ", None, (0, 6)),
+        (f"172.20.0.2: kern:     err: [2026-01-12T20:27:31Z]: {TEXT}", "172.20.0.2", (0, 3)),
+        (f"fe80::1: user: notice: [2026-01-12T20:27:31Z]: {TEXT}", "fe80::1", (1, 5)),
+        (f"mc-pt1-pkp-srv-1a: kern: warning: [2026-01-12T20:27:31Z]: {TEXT}", "mc-pt1-pkp-srv-1a", (0, 4)),
+    ],
+)
+def test_talos(raw: str, host: str | None, priority: tuple[int, int]) -> None:
+    line = read(raw)
+    assert (line.text, line.host, (line.facility, line.level)) == (TEXT, host, priority)
+    assert line.timestamp is not None
+    assert line.timestamp.startswith("2026-01-12T20:27:31")
+    assert line.prefixed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kern: remark: [2026-01-12T20:27:31Z]: x",
+        "news: warning: [yesterday]: x",
+        "kernel: warning: [2026-01-12T20:27:31Z]: x",
+        "see this: kern: warning: [2026-01-12T20:27:31Z]: x",
+    ],
+)
+def test_what_only_looks_like_talos(text: str) -> None:
+    assert read(text).text == text.removeprefix("kernel: ")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (f"`[   12.345678] {TEXT}`", TEXT),
+        (f"`[   12.345678] {TEXT}", TEXT),
+        (f"```[   12.345678] {TEXT}```", TEXT),
+        (f"> `Jan 25 15:25:20 es14 kernel: {TEXT}`", TEXT),
+        (f"`2024-01-01T10:00:00Z es14 kernel: {TEXT}`", TEXT),
+        (f"[   12.345678] {TEXT}`", f"{TEXT}`"),
+        (f"`[   12.345678] {TEXT}` is in my log", f"{TEXT}` is in my log"),
+        (f"`{TEXT}`", f"`{TEXT}`"),
+        (f"`kernel: {TEXT}`", f"`kernel: {TEXT}`"),
+        (f"`<4>{TEXT}`", f"`<4>{TEXT}`"),
+        ("```", "```"),
+    ],
+)
+def test_marks_of_code(raw: str, text: str) -> None:
+    assert read(raw).text == text
+
+
+@pytest.mark.parametrize("start", ["", "Nov 21 01:30:07 box kernel: ", "<4>", "> ", "`"])
+@pytest.mark.parametrize(
+    ("raw", "texts"),
+    [
+        (f"[   10.000001] ? page_[   10.000002] {TEXT}", [("? page_", 10.000001, None), (TEXT, 10.000002, None)]),
+        (
+            f"[   10.000001][  T1] a[   12.5][   10.000002][ C20] {TEXT}",
+            [("a[   12.5]", 10.000001, "T1"), (TEXT, 10.000002, "C20")],
+        ),
+        (
+            "[    9.900000] a [   10.000001] b[   10.000001] c",
+            [("a", 9.9, None), ("b", 10.000001, None), ("c", 10.000001, None)],
+        ),
+        ("[   10.000001] a[   10.000000] b", [("a", 10.000001, None), ("b", 10.0, None)]),
+        ("[   10.000001] a[   10.000002]  ? b+0x1/0x2", [("a", 10.000001, None), ("? b+0x1/0x2", 10.000002, None)]),
+    ],
+)
+def test_two_records_on_one_line(start: str, raw: str, texts: list[tuple[str, float, str | None]]) -> None:
+    lines = lines_of(f"{start}{raw}".encode())
+    assert [(line.text, line.seconds, line.caller_id) for line in lines] == texts
+    assert all(line.prefixed and line.number == 1 for line in lines)
+    assert {line.host for line in lines} == {"box" if "box" in start else None}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pstore: [    8.000001] panic",
+        "pstore: [  500.000001] panic",
+        "took [   10.0001] seconds",
+        "took [   10.000001 ] seconds",
+        "took [   10.000001]seconds",
+        "took <   10.000001> seconds",
+        "took    10.000001] seconds",
+        "took [   10.000001]",
+    ],
+)
+def test_a_time_in_the_text_of_one_record(text: str) -> None:
+    assert [line.text for line in lines_of(f"[   10.000001] {text}".encode())] == [text]
+
+
+def test_records_of_absurd_number_on_one_line_are_bounded() -> None:
+    assert len(lines_of(b"[   10.000001] a" * 3000)) <= 257
+
+
+@pytest.mark.parametrize(
+    ("between", "host", "level"),
+    [
+        ("box ", "box", None),
+        ("10.0.0.1 ", "10.0.0.1", None),
+        ("<host> ", None, None),
+        ("In(05) vcpu-5 - Guest: <6>", None, 6),
+        ("app: ", None, None),
+        ("WARN ", None, None),
+    ],
+)
+def test_a_time_the_collectors_words_and_the_kernels_stamp(between: str, host: str | None, level: int | None) -> None:
+    line = read(f"2023-12-04T10:49:30.112Z {between}[39262699.851810][  T1] {TEXT}")
+    assert (line.text, line.timestamp, line.host) == (TEXT, "2023-12-04T10:49:30.112Z", host)
+    assert (line.seconds, line.caller_id, line.level) == (39262699.85181, "T1", level)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<host> app[12]: [   12.345678] {TEXT}",
+        f"(x) app[12]: saw <4>[   12.345678] {TEXT}",
+        f"(x) one\\ttwo [   12.345678] {TEXT}",
+        f"(x) took [   12.34] {TEXT}",
+        "(x) took [   12.345678]s",
+        f"(x) {'y' * 300} [   12.345678] {TEXT}",
+    ],
+)
+def test_another_programs_line_that_holds_a_stamp(time: str, text: str) -> None:
+    assert read(f"{time} {text}").text == text.replace("\\t", " ")
+
+
+def test_the_kernels_own_text_before_a_stamp_stays() -> None:
+    text = f"(x) took [   12.345678] {TEXT}"
+    assert read(f"Nov 21 01:30:07 box kernel: {text}").text == text
+
+
+@pytest.mark.parametrize(
+    "rest", ["page allocation failure. order:0, mode:0x50", "page allocation stalls for 10001ms, order:0"]
+)
+@pytest.mark.parametrize(
+    ("prefix", "is_task"),
+    [
+        ("", True),
+        ("<4>", True),
+        ("[   12.345678] ", True),
+        ("<4>[   12.345678] ", True),
+        ("kernel: ", True),
+        ("Nov 21 01:30:07 box kernel: ", True),
+        ("Nov 21 01:30:07 <host> kernel: ", True),
+        ("2024-01-01T10:00:00Z box kernel: [   12.345678] ", True),
+        ("klogd: ", True),
+        ("Nov 21 01:30:07 box ", False),
+        ("2024-01-01T10:00:00Z box ", False),
+    ],
+)
+def test_a_task_that_is_called_like_a_tag(prefix: str, is_task: bool, rest: str) -> None:
+    assert read(f"{prefix}klogd: {rest}").text == ("klogd: " if is_task else "") + rest
+    assert read(f"{prefix}klogd: {TEXT}").text == TEXT
+    assert read(f"{prefix}kernel: {rest}").text == rest
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
