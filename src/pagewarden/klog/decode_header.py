@@ -355,8 +355,8 @@ def clean_comm(lead: str) -> tuple[str | None, str | None, tuple[str, ...]]:
         return name, None, ()
     note = "other text stands before the task's name on the header line"
     for short in (name.rpartition("]")[2], name.rpartition(" ")[2], name.rpartition(">")[2]):
-        if short and len(short.encode("utf-8", "replace")) <= COMM_BYTES:
-            return short, name[-200:], (note,)
+        if short.strip() and len(short.encode("utf-8", "replace")) <= COMM_BYTES:
+            return short.strip(), name[-200:], (note,)
     return None, name[-200:], (note, "the task's name cannot be told from it")
 
 

@@ -12,7 +12,9 @@ from pagewarden.klog.joined import split_joined, split_records
 from pagewarden.klog.prefix_forms import (
     KMSG_PROPERTY,
     MAX_JOINED,
+    array_entry,
     clean_text,
+    starts_array,
     strip_known_host,
     strip_prefixes,
     unescape_entities,
@@ -39,7 +41,7 @@ _PLAIN = re.compile(
     rb"\[ {0,11}(\d{1,10}\.\d{6})\](?:\[ {0,8}([TC]\d{1,10})\])? (.*)"
 )
 _ANOTHER_STAMP = re.compile(rb"\.\d{6}\]")
-_NOT_PLAIN = re.compile(rb"[^ -~]|[&\\]|#0|=3D|=20$|=09$|kernel: .{0,300}kernel: ")
+_NOT_PLAIN = re.compile(rb"[^ -~]|[&\\^]|#0|=3D|=20$|=09$|kernel: .{0,300}kernel: ")
 
 
 class PrefixReader:
@@ -48,6 +50,7 @@ class PrefixReader:
     def __init__(self) -> None:
         self._export = ExportReader()
         self._after_record = False
+        self._in_array = False
         self._bare_host: str | None = None
         self._encoded = False
         self._soft: tuple[int, bytes] | None = None
@@ -62,7 +65,7 @@ class PrefixReader:
         if not self._encoded:
             plain = _read_plain(number, raw)
             if plain is not None:
-                self._after_record = False
+                self._after_record = self._in_array = False
                 return [plain]
         if self._export.owns(raw):
             return self._export.read(number, raw)
@@ -85,7 +88,7 @@ class PrefixReader:
         pieces = [piece for piece in text.split("\r") if piece] if "\r" in text else [text]
         lines: list[LogLine] = []
         for piece in pieces[:MAX_JOINED] or [""]:
-            found = strip_prefixes(clean_text(unescape_entities(piece)))
+            found = strip_prefixes(self._array_entry(clean_text(unescape_entities(piece))))
             self._after_record = found.kmsg
             if found.host is not None and found.stamp is not None and not found.tagged:
                 self._bare_host = found.host
@@ -101,6 +104,12 @@ class PrefixReader:
             return []
         (number, head), self._soft = self._soft, None
         return self.read_text(number, head.decode("utf-8", "replace"))
+
+    def _array_entry(self, text: str) -> str:
+        """The line inside an entry of a JSON array of lines; elsewhere a quoted line is somebody's quotation."""
+        entry = array_entry(text) if self._in_array else None
+        self._in_array = entry is not None or starts_array(text)
+        return text if entry is None else entry
 
     def _decode_mail(self, number: int, raw: bytes) -> tuple[bytes, bool]:
         """Undo quoted-printable as far as logs need it: `=3D`, blanks, and lines broken with a trailing `=`.

@@ -34,6 +34,12 @@ _QUOTE = re.compile(r"[ ]*(?:[>|│#*•][>|│#*• ]*|[A-Z]{1,3}>[> ]*|[-+] (?
 
 _MARKUP = re.compile(r"(?:</?(?:pre|code|p|br|div|span|td|tt)\b[^<>]{0,80}>){1,4} ?")
 
+# The number that grep or nl gave a line, or the host that pdsh had it from, where a date follows.
+_LABEL = re.compile(
+    r" {0,20}(?:\d{1,9}[:-]|(?!(?:19|20)\d\d )\d{1,9} {1,8}|[\w.-]{1,64}: )"
+    r"(?=[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d |\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)"
+)
+
 _PRIORITY = re.compile(r"<(\d{1,3})>")
 _STAMP = re.compile(r"\[ {0,12}(\d{1,10}\.\d{1,9})(?:,\d)?(?:@\[?\d{1,4}\]?)?(?: *[/<][^\]]{0,60})?\]")
 _CALLER = re.compile(r" ?\[ {0,12}([TC]\d{1,10})\]")
@@ -93,6 +99,8 @@ _EMBEDDED = re.compile(r"(?:<(\d{1,3})>)?[\[ ]\d{1,9}\.\d{6}\](?:\[ {0,8}([TC]\d
 # What keeps words before a stamp from being a collector's: another program's tag, the end of a line, also escaped.
 _NO_COLLECTOR = re.compile(r"[\w.-]{1,64}\[\d{1,10}\]: |[\n\\]|#0")
 
+_ARRAY_START = re.compile(r' *(?:"[^"]{0,64}" *: *)?\[ *$')
+_ARRAY_ENTRY = re.compile(r' *"((?:[^"\\]|\\.)*)",? *$')
 KMSG_PROPERTY = re.compile(r" (?:SUBSYSTEM|DEVICE|[A-Z][A-Z0-9_]{1,32})=\S")
 _JSON_MESSAGE = re.compile(r'"(?:MESSAGE|log|message|msg)" ?: ?"((?:[^"\\]|\\.)*)')
 
@@ -127,7 +135,12 @@ class Found:
 
 
 def clean_text(text: str) -> str:
-    """Remove escape sequences and characters that steer a terminal or cannot be seen; all blanks become spaces."""
+    """Remove escape sequences and characters that steer a terminal or cannot be seen; all blanks become spaces.
+
+    Sequences whose first byte a syslog server (`#033[`) or a viewer (`^[[`) spelled out are meant as well.
+    """
+    if "#033[" in text or "^[[" in text:
+        text = text.replace("#033[", "\x1b[").replace("^[[", "\x1b[")
     if _NOT_PLAIN.search(text) is None:
         return text
     return _ANSI.sub("", text).translate(_CLEAN)
@@ -142,7 +155,7 @@ def microseconds(value: str) -> str | None:
 
 def strip_prefixes(text: str) -> Found:
     """Take every prefix off one cleaned line."""
-    for pattern in (_QUOTE, _MARKUP):
+    for pattern in (_QUOTE, _MARKUP, _LABEL):
         match = pattern.match(text)
         if match is not None:
             text = text[match.end() :]
@@ -171,6 +184,17 @@ def _strip_all(text: str) -> Found:
 def unescape_entities(text: str) -> str:
     """Undo the escapes of HTML that pasted logs carry."""
     return _ENTITY.sub(lambda match: _ENTITIES[match[0]], text) if "&" in text else text
+
+
+def starts_array(text: str) -> bool:
+    """Whether an array of lines may begin in a JSON document, one entry a line."""
+    return text.endswith("[") and _ARRAY_START.match(text) is not None
+
+
+def array_entry(text: str) -> str | None:
+    """The text inside a line that is one entry of an array in a JSON document; None where it is none."""
+    entry = _ARRAY_ENTRY.match(text)
+    return clean_text(_unescape(entry[1])) if entry is not None else None
 
 
 def _unwrap_json(found: Found) -> Found:

@@ -298,6 +298,7 @@ def test_wrapped_opening_lines(prefix: str, lines: list[str], expected: tuple[ob
         ("[Playing][00:02:54/00:04:07]swapper/0", "swapper/0", True),
         ("Starting the daemon ... swapper/0", "swapper/0", True),
         ("Creating journal (262144 blocks): [   34.739137] mkfs.ext4", "mkfs.ext4", False),
+        ("[<TIMESTAMP-OF-LINE>] fc_vmm", "fc_vmm", True),
         ("x" * 40, None, True),
         ("ä" * 8, None, True),
     ],

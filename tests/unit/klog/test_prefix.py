@@ -384,6 +384,49 @@ def test_a_task_that_is_called_like_a_tag(prefix: str, is_task: bool, rest: str)
     assert read(f"{prefix}kernel: {rest}").text == rest
 
 
+@pytest.mark.parametrize("label", ["  1234  ", "     7\t", "1234:", "1234-", "node1: ", "db-1.example.org: "])
+@pytest.mark.parametrize("time", ["Nov 21 01:30:07", "2026-11-21T01:30:07.123456+01:00"])
+def test_numbers_and_hosts_before_a_date(label: str, time: str) -> None:
+    line = read(f"{label}{time} box kernel: {TEXT}")
+    assert (line.text, line.timestamp, line.host, line.prefixed) == (TEXT, time, "box", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1234 lines later, Nov 21 01:30:07 box kernel: x",
+        "my log: Nov 21 01:30:07 box kernel: x",
+        "node1: Nov 21, box kernel: x",
+        "node1: x",
+        "1234: x",
+        "1234 pages RAM",
+    ],
+)
+def test_numbers_and_words_that_are_no_label(text: str) -> None:
+    assert read(text).text == text
+
+
+@pytest.mark.parametrize("escape", ["#033[", "^[["])
+@pytest.mark.parametrize("start", ["", "Nov 21 01:30:07 box kernel: "])
+def test_colours_that_were_spelled_out(start: str, escape: str) -> None:
+    line = read(f"{start}{escape}32m[   12.345678] {escape}0m{TEXT}{escape}0m")
+    assert (line.text, line.seconds) == (TEXT, 12.345678)
+    assert read(f"[   12.345678] {escape}1;31m{TEXT}{escape}0m").text == TEXT
+
+
+def test_an_array_of_lines_in_json() -> None:
+    lines = lines_of(f'{{\n "log": [\n  "{TEXT}",\n\t"[   12.345678] \\"x\\"\\n"\n ],\n "{TEXT}",\n'.encode())
+    texts = [line.text for line in lines]
+    assert texts == ["{", '"log": [', TEXT, '"x"', "],", f'"{TEXT}",', ""]
+
+
+@pytest.mark.parametrize(
+    "before", ["", "He wrote:\n", "log = [\n", "[see below]\n", '"log": [\n[   12.345678] x\n', "[\nx\n"]
+)
+def test_a_quoted_line_that_is_of_no_array(before: str) -> None:
+    assert lines_of(f'{before}"{TEXT}",'.encode())[-1].text == f'"{TEXT}",'
+
+
 def test_a_netconsole_fragment_continues() -> None:
     lines = lines_of(b"6.4.0-rc1,4,5,2000000,-,ncfrag=0/20;first half \n6.4.0-rc1,4,5,2000000,-,ncfrag=11/20;second")
     assert [(line.text, line.prefixed) for line in lines] == [("first half", True), ("second", False)]
