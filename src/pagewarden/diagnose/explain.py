@@ -231,6 +231,8 @@ def _killed(report: Report, judgement: Judgement) -> str:
     victim = report.victim
     if report.panicked:
         return "The kernel panicked instead of killing a process."
+    if victim is None and report.none_killable:
+        return "No process was left that the kernel may kill."
     if victim is None:
         return "Which process was killed is not in the log."
     name = f"{victim.comm} (process {victim.pid})" if victim.comm else f"Process {victim.pid}"

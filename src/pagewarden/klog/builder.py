@@ -9,7 +9,7 @@ from pagewarden.klog.build_dump import DumpBuilder, ZoneKey, is_whole, list_is_w
 from pagewarden.klog.build_oom import OomBuilder, SlabBuilder
 from pagewarden.klog.decode_header import Header
 from pagewarden.klog.slots import Slot
-from pagewarden.klog.types import PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
+from pagewarden.klog.types import NONE_KILLABLE, PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
 from pagewarden.klog.wrapping import join_continuation
 
 MAX_FRAMES = 256
@@ -242,7 +242,7 @@ class Builder:
         if oom.panicked:
             self.note(PANICKED)
         elif oom.unkillable:
-            self.note("no process was left that the kernel may kill")
+            self.note(NONE_KILLABLE)
         report = Report(
             kind=kind,
             line_number=self.first.number,

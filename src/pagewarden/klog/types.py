@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 PANICKED = "the kernel panicked instead of killing a process"
-"""A note of reports."""
+NONE_KILLABLE = "no process was left that the kernel may kill"
+"""Notes of reports."""
 
 _ARCH_64_BIT = {
     **dict.fromkeys(("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True),
@@ -321,6 +322,11 @@ class Report:
     def panicked(self) -> bool:
         """The kernel panicked instead of killing a process."""
         return PANICKED in self.notes
+
+    @property
+    def none_killable(self) -> bool:
+        """No process was left that the kernel may kill."""
+        return NONE_KILLABLE in self.notes
 
     @property
     def is_64_bit(self) -> bool | None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm
 from pagewarden.diagnose.replay import ZoneReplay, is_empty
 from pagewarden.kernel.allocation import Check, Verdict
-from pagewarden.klog.types import PANICKED, LogRead, ReportGroup, ReportKind
+from pagewarden.klog.types import NONE_KILLABLE, PANICKED, LogRead, ReportGroup, ReportKind
 from pagewarden.report.headline import (
     NOT_NAMED,
     PANIC,
@@ -182,7 +182,7 @@ def render_report(number: int, file: str, group: ReportGroup, diagnosis: Diagnos
         item = f"{remedy.action}{setting_text(remedy)}: {remedy.why}"
         yield Padding(hanging("-", Text(item)), (0, 0, 0, 3))
     for note in report.notes:
-        if note == PANICKED:  # which stands above
+        if note in (PANICKED, NONE_KILLABLE):  # which stand above
             continue
         yield Padding(hanging("Note:", Text(note), "dim"), (0, 0, 0, 3))
     yield ""

@@ -6,7 +6,7 @@ from pagewarden.diagnose.callers import plain_function
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Remedy
 from pagewarden.diagnose.holders import memory_kb
 from pagewarden.diagnose.types import Cause
-from pagewarden.klog.types import Report, ReportGroup, ReportKind, Victim
+from pagewarden.klog.types import NONE_KILLABLE, Report, ReportGroup, ReportKind, Victim
 from pagewarden.report.words import duration_text, printable
 from pagewarden.units import human_bytes
 
@@ -29,6 +29,8 @@ def harm_text(group: ReportGroup, diagnosis: Diagnosis) -> tuple[str, str]:
     _, style = _HARM[diagnosis.harm]
     if report.panicked:
         return PANIC, "bold red"
+    if report.none_killable and not report.victims:
+        return NONE_KILLABLE, "bold red"
     if report.kind in (ReportKind.MEMORY_DUMP, ReportKind.UNRECOGNISED):
         return "harm not known", "dim"
     if diagnosis.harm is Harm.KILLED:

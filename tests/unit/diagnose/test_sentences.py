@@ -7,7 +7,7 @@ from tests.unit.diagnose.reports import modern, recent, trace
 
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
-from pagewarden.klog.types import PANICKED, Memcg, MemcgCounter, ReportKind, Task
+from pagewarden.klog.types import NONE_KILLABLE, PANICKED, Memcg, MemcgCounter, ReportKind, Task
 
 
 def test_reclaim_itself_does_not_wait_for_reclaim() -> None:
@@ -27,6 +27,12 @@ def test_a_stall_says_how_long() -> None:
     report = recent(kind=ReportKind.ALLOCATION_STALL, stall_ms=35_691, names="GFP_KERNEL")
     assert "It had waited for 35.7 s by then" in diagnose(report).explanation
     assert "waited for" not in diagnose(replace(report, stall_ms=None)).explanation
+
+
+def test_nobody_was_left_to_kill() -> None:
+    report = recent(kind=ReportKind.MEMCG_OOM, names="GFP_KERNEL", notes=(NONE_KILLABLE,))
+    assert "No process was left that the kernel may kill." in diagnose(report).explanation
+    assert "not in the log" not in diagnose(report).explanation
 
 
 def test_a_panic_is_no_kill() -> None:

@@ -12,6 +12,7 @@ from pagewarden.diagnose.explain import diagnose
 from pagewarden.klog.repeats import group_repeats
 from pagewarden.klog.sources import read_reports
 from pagewarden.klog.types import (
+    NONE_KILLABLE,
     PANICKED,
     FreeBlocks,
     LogRead,
@@ -128,6 +129,12 @@ def test_a_kill_in_a_control_group_is_measured_by_its_limit(held_kb: int, of: st
     assert f"which had {held_kb // 1024} MiB Do:" in head(
         replace(KILL, kind=ReportKind.MEMCG_OOM, memcg=None, victims=(victim,))
     )
+
+
+def test_nobody_was_left_to_kill() -> None:
+    said = head(replace(KILL, victims=(), notes=(NONE_KILLABLE,)))
+    assert "no process was left that the kernel may kill" in said
+    assert "does not say who" not in said
 
 
 def test_a_panic_killed_nobody() -> None:
