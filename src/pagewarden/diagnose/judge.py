@@ -12,7 +12,7 @@ from pagewarden.diagnose.reach import Reach, reach_of, size_kb
 from pagewarden.diagnose.replay import Replay, ZoneReplay, bound_nodes, is_empty
 from pagewarden.diagnose.rights import CONFINED, bound_to, constraint_words, has_discount, highest_zone
 from pagewarden.diagnose.types import Cause
-from pagewarden.diagnose.waiting import given_up, helps_itself, judge_waiting, restricted
+from pagewarden.diagnose.waiting import given_up, helps_itself, is_much, judge_waiting, restricted
 from pagewarden.kernel.allocation import Verdict
 from pagewarden.klog.types import Report, ReportKind
 from pagewarden.units import human_bytes, kb_to_pages
@@ -251,8 +251,8 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         f"Without the boost of the watermarks ({size}, for a while after page blocks were mixed) the request would "
         "have passed"
     )
-    # Reclaim had found nothing for many rounds: memory goes on running out.
-    text += ", and the kill have come later." if report.kind is ReportKind.OOM else "."
+    later = report.kind is ReportKind.OOM and judgement.cause is Cause.MEMORY_EXHAUSTED
+    text += ", and the kill have come later, if at all." if later else "."
     return replace(
         judgement,
         because=(*judgement.because, text),
@@ -303,7 +303,9 @@ def _short(report: Report, replay: Replay, reach: Reach, below: Sequence[ZoneRep
             text += " It was reclaim itself."
         elif _kswapd_gave_up(report, replay, below):
             text += " Reclaim had found nothing there many times over (all_unreclaimable): kswapd is woken no more."
-            return Judgement(Cause.MEMORY_EXHAUSTED, False, (text,))
+            found = reach.reclaimable
+            much = found is not None and is_much(found.clean_kb, reach.size_kb, below)
+            return Judgement(Cause.ATOMIC_RESERVE_EXHAUSTED if much else Cause.MEMORY_EXHAUSTED, True, (text,))
         elif replay.flags.wakes_kswapd:
             text += " kswapd had been woken but had not caught up."
         return Judgement(Cause.ATOMIC_RESERVE_EXHAUSTED, False, (text,))

@@ -168,7 +168,11 @@ def _leaves_out_zones(report: Report, replay: Replay, usable: Sequence[ZoneRepla
     if _memory_above(usable):
         return True
     printed = {zone.node for zone in report.zones}
-    return replay.flags.zone != "Movable" and printed >= {line.node for line in report.nodes}
+    if replay.flags.zone == "Movable" or not report.nodes or printed < {line.node for line in report.nodes}:
+        return False
+    nodes = bound_nodes(report)  # of who can sleep, others are not printed either, whether or not he may use them
+    filtered = replay.flags.can_direct_reclaim and not in_interrupt(report)
+    return not filtered or (nodes is not None and not nodes <= printed)
 
 
 def _leaves_out_nodes(report: Report, replay: Replay) -> bool:

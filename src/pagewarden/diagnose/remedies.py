@@ -36,8 +36,6 @@ def harm_of(report: Report, judgement: Judgement, caller: Caller) -> Harm:
     """Say what the failure did to the machine's users."""
     if report.kind in (ReportKind.OOM, ReportKind.MEMCG_OOM):
         return Harm.KILLED
-    if judgement.never_refused:
-        return Harm.NONE
     if report.kind is ReportKind.MEMORY_DUMP or report.kind is ReportKind.UNRECOGNISED:
         return Harm.NONE
     if report.kind in (ReportKind.ALLOCATION_STALL, ReportKind.DEADLOCK_WARNING):
@@ -70,9 +68,9 @@ def remedies_for(case: Case, judgement: Judgement, fixes: list[Fix]) -> tuple[Re
         Remedy("update the kernel", "action:kernel-upgrade", None, f"{fix.text} {fix.stopgap or ''}".strip())
         for fix in fixes
     ]
-    if judgement.never_refused:
-        return (*found, _DYING)
     answers = (_unwritten if judgement.unwritten else _BY_CAUSE[judgement.cause])(case)
+    if judgement.never_refused:
+        answers = [_DYING, *answers]
     if not case.boosted:
         return (*found, *answers)
     if case.report.kind is ReportKind.OOM:  # it came earlier for the boost, not because of it
@@ -84,7 +82,7 @@ _DYING = Remedy(
     "look for the kill that came before",
     None,
     None,
-    "a task that is being killed needs its memory no more; what is to be mended is what the kill was for",
+    "a task that was chosen needs its memory no more; what is to be mended is what the kill was for",
 )
 
 
@@ -316,6 +314,7 @@ def _exhausted(case: Case) -> list[Remedy]:
             "use less memory, or add some", "action:reduce-load", None, "reclaim found nothing more that it could free"
         ),
         *_holders(case),
+        *([_compaction(case)] if case.report.kind is ReportKind.OOM and _lacks_block(case) else []),
         _against(f"do not raise {MIN_FREE}", "it would take more of what is already too little"),
     ]
 

@@ -1,5 +1,6 @@
 """Callers that could wait for reclaim: was nothing left to reclaim, was it out of their reach, or was it too slow?"""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,8 +65,8 @@ def judge_waiting(report: Report, replay: Replay, reach: Reach, zones: Sequence[
     names = ", ".join(zone.name for zone in zones)
     if never_refused(report, replay):
         text = (
-            f"{names}: below the mark. The kernel tries such a request until it succeeds, whatever that takes: only a "
-            "task that is being killed (or that frees memory itself) is refused."
+            f"{names}: below the mark. The kernel tries such a request until it succeeds, but for those that its OOM "
+            "killer has chosen and those that free memory themselves."
         )
         return Judgement(Cause.MEMORY_EXHAUSTED, True, (text,), never_refused=True)
     if report.constraint in CONFINED:
@@ -74,12 +75,10 @@ def judge_waiting(report: Report, replay: Replay, reach: Reach, zones: Sequence[
     if found is None or not is_much(found.total_kb, reach.size_kb, zones):
         beyond = _cache_beyond(report, replay, reach, zones)
         return beyond or _swappable(report, replay, reach, zones) or _exhausted(found, names)
-    if _cannot_be_joined(report, replay, zones) and is_much(found.clean_kb, reach.size_kb, zones):
-        return _unjoined(replay, found, names)
     if found.unwritten_kb * 2 > found.total_kb and not is_much(found.clean_kb, reach.size_kb, zones):
         return _unwritten(report, found, names)
     if report.kind is ReportKind.OOM or given_up(report, zones):
-        return _stuck(report, found, names)
+        return _stuck(report, replay, found, zones)
     text = (
         f"The caller could wait, and {human_bytes(found.total_kb * 1024)} of page cache and slab were reclaimable, but "
         "reclaim did not free pages in time."
@@ -93,17 +92,25 @@ def judge_waiting(report: Report, replay: Replay, reach: Reach, zones: Sequence[
 def never_refused(report: Report, replay: Replay) -> bool:
     """Whether the kernel would rather kill than refuse: small, in no hurry to give up, and of a zone that kills serve.
 
+    Not so of threads of the kernel, which may free memory themselves (PF_MEMALLOC), of core dumps, and while the
+    machine suspends, when nobody is killed and masks lose __GFP_IO and __GFP_FS.
+
     Kernel: mm/page_alloc.c:__alloc_pages_slowpath(), __alloc_pages_may_oom(): orders up to PAGE_ALLOC_COSTLY_ORDER,
-    no zone below Normal. Until 4.12 __GFP_REPEAT meant nothing to these. No worker is killed: one that is refused
-    writes memory out (PF_MEMALLOC), and memory was short indeed.
+    no zone below Normal. Until 4.12 __GFP_REPEAT meant nothing to these.
     """
     flags, order = replay.flags, report.order
-    if (report.comm or "").startswith("kworker/"):
-        return False
     if report.kind is not ReportKind.PAGE_ALLOCATION_FAILURE or flags is None or order is None or not replay.known:
         return False
+    if not report.trace or any(_NO_VICTIM.fullmatch(frame.function) for frame in report.trace):
+        return False
     may_fail = flags.noretry or flags.has("RETRY_MAYFAIL") or flags.thisnode or flags.zone in (None, "DMA", "DMA32")
-    return 0 <= order <= COSTLY_ORDER and flags.can_direct_reclaim and not may_fail
+    return 0 <= order <= COSTLY_ORDER and flags.can_direct_reclaim and (flags.io or flags.fs) and not may_fail
+
+
+_NO_VICTIM = re.compile(
+    r"kthread|ret_from_fork(?:_asm)?|kernel_thread_helper|\w+_thread|\w*(?:suspend|resume|hibernat)\w*|dpm_\w+|"
+    r"state_store|\w*do_coredump\w*"
+)
 
 
 def is_much(reclaimable_kb: int, total_kb: int, zones: Sequence[ZoneReplay]) -> bool:
@@ -171,6 +178,8 @@ def _swappable(report: Report, replay: Replay, reach: Reach, zones: Sequence[Zon
     found, free_kb = reach.reclaimable, report.totals.swap_free_kb
     if found is None or free_kb is None or replay.flags is None or not replay.flags.io:
         return None
+    if replay.order > COSTLY_ORDER and all(zone.lacks_block(replay.order) for zone in zones):
+        return None  # one attempt: how fast swap is decides nothing
     swappable = min(found.anonymous_kb, free_kb)
     if report.kind is ReportKind.OOM or given_up(report, zones) or not is_much(swappable, reach.size_kb, zones):
         return None
@@ -180,31 +189,6 @@ def _swappable(report: Report, replay: Replay, reach: Reach, zones: Sequence[Zon
         f"memory {human_bytes(swappable * 1024)} could go to swap, which takes as long as its device."
     )
     return Judgement(Cause.RECLAIM_TOO_SLOW, True, (text,))
-
-
-def _cannot_be_joined(report: Report, replay: Replay, zones: Sequence[ZoneReplay]) -> bool:
-    """A kill for want of a block: however much could be reclaimed is not asked.
-
-    Kernel: mm/page_alloc.c:should_reclaim_retry() (4.7): __zone_watermark_ok() of the order, with what is reclaimable
-    counted as free pages; these are in no free list.
-    """
-    modern = replay.version is not None and replay.version.at_least(4, 7)
-    return (
-        modern
-        and report.kind is ReportKind.OOM
-        and 0 < replay.order <= COSTLY_ORDER
-        and not given_up(report, zones)
-        and all(zone.lacks_block(replay.order) for zone in zones)
-    )
-
-
-def _unjoined(replay: Replay, found: Reclaimable, names: str) -> Judgement:
-    text = (
-        f"{names}: below the mark. {human_bytes(found.clean_kb * 1024)} of page cache and slab could be freed, but "
-        f"this kernel does not go on reclaiming where no block of {1 << replay.order} pages is free: freed pages need "
-        "not be neighbours."
-    )
-    return Judgement(Cause.FRAGMENTED, True, (text,))
 
 
 def _unwritten(report: Report, found: Reclaimable, names: str) -> Judgement:
@@ -217,15 +201,19 @@ def _unwritten(report: Report, found: Reclaimable, names: str) -> Judgement:
     return Judgement(cause, True, (text,), unwritten=True)
 
 
-def _stuck(report: Report, found: Reclaimable, names: str) -> Judgement:
+def _stuck(report: Report, replay: Replay, found: Reclaimable, zones: Sequence[ZoneReplay]) -> Judgement:
     """Much that counts as cache, and none of it could be freed: an earlier start of kswapd frees none of it either.
 
     Kernel: mm/page_alloc.c:should_reclaim_retry() (4.7), before that did_some_progress: the OOM killer is called only
-    after direct reclaim has found nothing, again and again.
+    after direct reclaim has found nothing, again and again; of a larger order, or after compaction has failed.
     """
-    gone = "the kernel kills only when its own reclaim finds nothing more" if report.kind is ReportKind.OOM else ""
+    gone = "the kernel had given up reclaiming there (all_unreclaimable)"
+    if report.kind is ReportKind.OOM:
+        gone = "the kernel kills only when its own reclaim finds nothing more"
+        if replay.order and all(zone.lacks_block(replay.order) for zone in zones):
+            gone += f", or compaction no {1 << replay.order} pages that are neighbours"
     text = (
-        f"{names}: below the mark. {human_bytes(found.total_kb * 1024)} of page cache and slab were there, "
-        f"but could not be freed: {gone or 'the kernel had given up reclaiming there (all_unreclaimable)'}."
+        f"{', '.join(zone.name for zone in zones)}: below the mark. {human_bytes(found.total_kb * 1024)} of page cache "
+        f"and slab were there, but could not be freed: {gone}."
     )
     return Judgement(Cause.MEMORY_EXHAUSTED, True, (text,))
