@@ -234,6 +234,13 @@ def _too_high(
             "be: lowering it is left to you."
         )
         return [], [Finding("too-high", _severity(snapshot, machine, share), text, evidence)]
+    earlier = observed.logs.before_a_raise if observed.logs is not None else None
+    if earlier is not None:
+        text += (
+            f" Yet requests had been refused under smaller marks ({earlier.source}), which this value may "
+            "answer: lowering it is left to you."
+        )
+        return [], [Finding("too-high", _severity(snapshot, machine, share), text, evidence)]
     value = str(facts.default.effective_kb)
     recommendation = recommend_value(
         snapshot, machine, MIN_FREE, str(facts.current_kb), value, "too-high", text, against, evidence

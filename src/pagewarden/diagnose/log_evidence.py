@@ -112,6 +112,14 @@ class LogEvidence:
         """The failures of these causes."""
         return tuple(failure for failure in self.failures if failure.cause in causes)
 
+    @property
+    def before_a_raise(self) -> Rejected | None:
+        """Reports written under smaller marks, which do not count now: the raise since may be the answer to them."""
+        return next((rejected for rejected in self.rejected if rejected.why.endswith(_RAISED)), None)
+
+
+_RAISED = "a setting was raised since"
+
 
 @dataclass(slots=True)
 class _Group:
@@ -280,7 +288,7 @@ def _changed_since(report: Report, here: Here) -> str | None:
             then = kb_to_pages(dump.low_kb - (dump.boost_kb or 0), machine.page_size)
             now = zone.low_pages - (zone.boost_pages or 0)
             if _grew(then, now):
-                return f"the low mark of {zone.name} was {then} pages then and is {now} now: a setting was raised since"
+                return f"the low mark of {zone.name} was {then} pages then and is {now} now: {_RAISED}"
         reserve = dump.lowmem_reserve_pages
         if reserve and zone.protection_pages and _differs(max(reserve), max(zone.protection_pages)):
             return (
