@@ -12,6 +12,7 @@ from tests.unit.diagnose.reports import failure, modern, recent, trace
 from tests.unit.diagnose.reports import zone as dump
 
 from pagewarden.advise.advice import advise, is_declined
+from pagewarden.advise.build import write_command
 from pagewarden.advise.burst import needs_of
 from pagewarden.advise.failures import failure_findings, severity_of
 from pagewarden.advise.observed import Observed
@@ -337,3 +338,28 @@ class TestOneAnswer:
 
     def test_unless_giving_it_out_was_declined(self) -> None:
         assert self.stranded(("vm.lowmem_reserve_ratio",)) == {MIN_FREE}
+
+
+def test_what_is_said_of_the_reports_behind_a_finding() -> None:
+    one = failed(box())
+    unlike = replace(one, count=2000, not_replayed=40, first="Mar  4 03:00:00", last="Mar  4 04:00:00")
+    (said,) = failure_findings(LogEvidence(failures=(unlike,)))
+    assert "2000 reports in the kernel log between Mar  4 03:00:00 and Mar  4 04:00:00" in said.text
+    assert "40 of them are so unlike each other that they were counted but not replayed." in said.text
+    (plain,) = failure_findings(LogEvidence(failures=(one,)))
+    assert "not replayed" not in plain.text
+    nameless = replace(one, example=replace(one.example, report=replace(one.example.report, order=None)))
+    (evidence_of_it,) = [e for f in failure_findings(LogEvidence(failures=(nameless,))) for e in f.evidence]
+    assert "order" not in evidence_of_it.what
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "command"),
+    [
+        ("transparent_hugepage", "never", "echo never > /sys/kernel/mm/transparent_hugepage/enabled"),
+        ("vm.lowmem_reserve_ratio", "256 256 32", 'sysctl -w vm.lowmem_reserve_ratio="256 256 32"'),
+        (MIN_FREE, "2044", "sysctl -w vm.min_free_kbytes=2044"),
+    ],
+)
+def test_the_command_that_writes_a_setting(key: str, value: str, command: str) -> None:
+    assert write_command(key, value) == command
