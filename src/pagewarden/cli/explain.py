@@ -88,7 +88,7 @@ def _until_damage(
         lines = yield from read(trouble)
     except ReadError as error:
         errors.append(error)
-    logs.append(LogRead(name, lines, trouble.count, trouble.first))
+    logs.append(LogRead(name, lines, trouble.count, trouble.first, trouble.whole))
 
 
 def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[TroubleLines], Reading]]]:

@@ -67,7 +67,7 @@ def diagnose(report: Report, kernel: str | None = None) -> Diagnosis:
 
 
 def _needs_value(report: Report, judgement: Judgement) -> bool:
-    elsewhere = judgement.boosted_pages or judgement.unwritten or judgement.never_refused or within_reclaim(report)
+    elsewhere = judgement.boosted_pages or judgement.unwritten or within_reclaim(report)
     return judgement.cause in _NEEDS_VALUE and not elsewhere
 
 

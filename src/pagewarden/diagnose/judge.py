@@ -233,8 +233,8 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
         )
     if without_block:
         return _no_block(replay, without_block)
-    judgement = _by_mark(report, replay, weighty)
     lost = usable_zone_lost(report, replay)
+    judgement = _by_mark(report, replay, weighty, lost)
     if lost is not None and judgement.cause is not Cause.INCOMPLETE:
         text = f"{lost}, which it may use as well, is not in the log."
         judgement = replace(judgement, inferred=True, because=(*judgement.because, text))
@@ -261,11 +261,13 @@ def _refused(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> J
     )
 
 
-def _by_mark(report: Report, replay: Replay, weighty: Sequence[ZoneReplay]) -> Judgement:
-    """Too few pages that count were free in every zone."""
+def _by_mark(report: Report, replay: Replay, weighty: Sequence[ZoneReplay], lost: str | None) -> Judgement:
+    """Too few pages that count were free in every zone.
+
+    :param lost: a zone that it may use as well, of which the log has lost the lines.
+    """
     held = [zone for zone in weighty if zone.verdict is Verdict.LOWMEM_RESERVE]
     below = [zone for zone in weighty if zone.verdict is not Verdict.LOWMEM_RESERVE]
-    lost = usable_zone_lost(report, replay)
     if held and not below and lost is not None:
         text = f"No verdict: what decided was {lost}, which is not in the log; {_names(held)} had nothing to spare."
         return Judgement(Cause.INCOMPLETE, False, (text,))

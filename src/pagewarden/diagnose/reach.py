@@ -168,7 +168,7 @@ def _leaves_out_zones(report: Report, replay: Replay, usable: Sequence[ZoneRepla
     if _memory_above(usable):
         return True
     printed = {zone.node for zone in report.zones}
-    if replay.flags.zone == "Movable" or not report.nodes or printed < {line.node for line in report.nodes}:
+    if replay.flags.zone == "Movable" or not report.nodes or not printed >= {line.node for line in report.nodes}:
         return False
     nodes = bound_nodes(report)  # of who can sleep, others are not printed either, whether or not he may use them
     filtered = replay.flags.can_direct_reclaim and not in_interrupt(report)

@@ -121,8 +121,8 @@ def _lacks_block(case: Case) -> bool:
 def _deeper_reserve(case: Case) -> Remedy:
     if case.passed is not None and case.setting is not None and case.passed.value_kb < case.setting.formula_kb:
         why = (
-            f"the kernel's own formula gives it; {case.passed.value_kb} had been enough for this one request, in "
-            f"{case.passed.zone}"
+            f"the kernel's own formula gives it; {case.passed.value_kb} would have been enough for this one "
+            f"request, in {case.passed.zone}"
         )
         return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.setting.formula_kb), why)
     if case.passed is not None:

@@ -13,16 +13,23 @@ WORDS = (
 )
 
 
+LOOKED_BYTES = 64 << 20
+"""Looking takes most of the time again that the search for reports takes: in a log of gigabytes it ends here."""
+
+
 class TroubleLines:
     """Counts such lines in what is read, until it is told that there is a report.
 
     :ivar count: how many there are.
+    :ivar whole: all that was read was looked at.
     :ivar first: the number of the first one, from 1; None where there is none.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.first: int | None = None
+        self.whole = True
+        self._looked = 0
         self._search = fastest()
         self._wanted = True
         self._lines = 0
@@ -37,8 +44,11 @@ class TroubleLines:
 
         def read_and_look(view: memoryview) -> int:
             count = read_into(view)
-            if self._wanted:
+            if self._wanted and self._looked < LOOKED_BYTES:
                 self._look(view[:count])
+                self._looked += count
+            elif count:
+                self.whole = False
             return count
 
         return read_and_look

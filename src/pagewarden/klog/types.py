@@ -363,9 +363,11 @@ class LogRead:
     :ivar name: a path, "-" for standard input, "journal".
     :ivar lines: lines or entries; None where it could not be read to its end.
     :ivar trouble_lines: how many lines of a log without a report speak of memory trouble; `first_trouble` is the first.
+    :ivar trouble_whole: all of it was looked through for these.
     """
 
     name: str
     lines: int | None
     trouble_lines: int = 0
     first_trouble: int | None = None
+    trouble_whole: bool = True

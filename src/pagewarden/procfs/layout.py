@@ -32,7 +32,6 @@ REST = (
     f"{NODES}/online",
     f"{NODES}/has_cpu",
 )
-# Where captures by others keep the same facts; nobody misses these.
 LOGS = (
     "var/log/kern.log",
     "var/log/messages",
@@ -45,6 +44,7 @@ LOGS = (
 )
 """Where the kernel's log is kept, on a machine and in a sosreport; several of them hold the same lines as a rule."""
 
+# Where captures by others keep the same facts; nobody misses these.
 SYSCTL_DUMP = "sos_commands/kernel/sysctl_-a"
 UNAME = ("sos_commands/kernel/uname_-a", "uname")
 HOSTNAME = ("sos_commands/host/hostname", "sos_commands/general/hostname", "hostname", "etc/hostname")

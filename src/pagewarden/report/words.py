@@ -150,10 +150,12 @@ def lines_read(log: LogRead) -> str:
     if not log.lines:
         return "empty: no line was read"
     read = f"{log.lines} line{'s' if log.lines != 1 else ''} read"
-    if log.trouble_lines == 1:
+    if log.trouble_lines == 1 and log.trouble_whole:
         return f"{read}; line {log.first_trouble} speaks of memory trouble without a report"
     if log.trouble_lines:
-        what = f"{log.trouble_lines} lines speak of memory trouble without a report"
+        least = "" if log.trouble_whole else "at least "
+        speak = "lines speak" if log.trouble_lines > 1 else "line speaks"
+        what = f"{least}{log.trouble_lines} {speak} of memory trouble without a report"
         return f"{read}; {what}, the first in line {log.first_trouble}"
     return read
 

@@ -47,3 +47,16 @@ def test_lines_without_a_report(tmp_path: Path, log: bytes, count: int, first: i
     reports = list(read_reports(str(tmp_path / "log"), trouble=seen))
     assert bool(reports) is (b"lowmem_reserve" in log)
     assert (seen.count, seen.first) == (count, first)
+
+
+def test_a_large_log_is_looked_through_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(REAPED + QUIET * 40_000 + REAPED)
+    monkeypatch.setattr(trouble, "LOOKED_BYTES", 1 << 20)
+    seen = TroubleLines()
+    assert not list(read_reports(str(log), trouble=seen))
+    assert (seen.count, seen.first, seen.whole) == (1, 1, False)
+    whole = TroubleLines()
+    monkeypatch.setattr(trouble, "LOOKED_BYTES", 64 << 20)
+    assert not list(read_reports(str(log), trouble=whole))
+    assert (whole.count, whole.first, whole.whole) == (2, 1, True)

@@ -14,12 +14,13 @@ from pagewarden.advise.effect import predict_effect
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.kernel.machine import machine_of
 from pagewarden.kernel.simulate import Write
+from pagewarden.klog.types import LogRead
 from pagewarden.procfs.types import Snapshot
 from pagewarden.report.advice import render_advice
 from pagewarden.report.console import NARROWEST, PLAIN_WIDTH, WIDEST, console
 from pagewarden.report.simulation import render_simulation
 from pagewarden.report.status import render_status
-from pagewarden.report.words import Folded, count_text, pages_text, plain_table, zone_name
+from pagewarden.report.words import Folded, count_text, lines_read, pages_text, plain_table, zone_name
 from pagewarden.units import human_bytes, human_count
 
 EMPTY = (0, 0, 0, 0, 0)
@@ -233,3 +234,21 @@ def test_human_count(count: int, shown: str) -> None:
 def test_pages_are_bytes_for_people() -> None:
     assert pages_text(3840, 4096) == "15 MiB"
     assert pages_text(1, 65536) == "64 KiB"
+
+
+@pytest.mark.parametrize(
+    ("log", "text"),
+    [
+        (LogRead("a", None), "not read, or not to the end"),
+        (LogRead("a", 0), "empty: no line was read"),
+        (LogRead("a", 1), "1 line read"),
+        (LogRead("a", 9, 1, 4), "9 lines read; line 4 speaks of memory trouble without a report"),
+        (LogRead("a", 9, 2, 4), "9 lines read; 2 lines speak of memory trouble without a report, the first in line 4"),
+        (
+            LogRead("a", 9, 1, 4, trouble_whole=False),
+            "9 lines read; at least 1 line speaks of memory trouble without a report, the first in line 4",
+        ),
+    ],
+)
+def test_how_much_of_a_log_was_read(log: LogRead, text: str) -> None:
+    assert lines_read(log) == text
