@@ -161,6 +161,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> list[Program]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_programs_still_do_it(programs: list[Program]) -> None:
     for program in programs:
         for name, (layout, systemd, procps) in CASES.items():
@@ -168,6 +169,7 @@ def test_the_programs_still_do_it(programs: list[Program]) -> None:
             assert program.apply(layout) == expected, f"{program.name} {program.version}: {name}"
 
 
+@pytest.mark.thorough
 def test_random_layouts(programs: list[Program]) -> None:
     for number, layout in enumerate(random_layouts(random.Random(20261125), 40)):
         for program in programs:

@@ -68,6 +68,7 @@ def strace() -> str:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.live
 @pytest.mark.parametrize("words", list(cases()), ids=" ".join)
 def test_reading_commands_write_nothing(strace: str, words: list[str], tmp_path: Path) -> None:

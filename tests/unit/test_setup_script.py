@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
 ROOT = Path(__file__).parents[2]
 TOOLS = (
     *("cat", "cksum", "cp", "cut", "find", "flock", "grep", "mkdir"),

@@ -8,6 +8,7 @@ from tests import skips, workers
 from tests.conftest import PROJECT
 
 pytest_plugins = "pytester"
+pytestmark = pytest.mark.thorough
 
 # Each test writes a line when it begins and one when it ends.
 TESTS = """
@@ -27,14 +28,14 @@ def test_after(number): run(f"beside {number}")
 """
 
 
-def run(pytester: pytest.Pytester, source: str, monkeypatch: pytest.MonkeyPatch) -> pytest.RunResult:
-    pytester.makeini("[pytest]\nmarkers = alone\n")
+def run(pytester: pytest.Pytester, source: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> pytest.RunResult:
+    pytester.makeini("[pytest]\nmarkers =\n  alone\n  thorough\ntestpaths = .\n")
     pytester.makepyfile(source)
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         monkeypatch.delenv(name)
     plugins = ("-p", "tests.skips", "-p", "tests.workers", "-p", "no:hypothesispytest")
-    return pytester.runpytest_subprocess(*plugins, "-n", "2", "--dist", "load", "--maxschedchunk=1")
+    return pytester.runpytest_subprocess(*plugins, "-n", "2", "--dist", "load", "--maxschedchunk=1", *arguments)
 
 
 def test_no_test_runs_beside_one_that_is_to_be_alone(
@@ -60,6 +61,20 @@ def test_strict_skips_hold_in_the_workers(pytester: pytest.Pytester, monkeypatch
     monkeypatch.setenv(skips.STRICT, "1")
     result = run(pytester, "import pytest\n\ndef test_x() -> None:\n    pytest.skip('no such thing')\n", monkeypatch)
     result.assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [((), 1), (("-n", "0"), 1), (("--thorough",), 2), (("-m", "thorough"), 1), (("-k", "test"), 2), ((".",), 2)],
+)
+def test_what_takes_long_is_left_out_of_the_whole_suite_alone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], passed: int
+) -> None:
+    source = "import pytest\n\ndef test_x() -> None: pass\n\n@pytest.mark.thorough\ndef test_y() -> None: pass\n"
+    result = run(pytester, source, monkeypatch, "-m", workers.EVERYTHING, *arguments)
+    said = result.stdout.str()
+    assert f" {passed} passed" in said
+    assert ("(--thorough: with them)" in said) == (arguments in ((), ("-n", "0")))
 
 
 @pytest.mark.parametrize(

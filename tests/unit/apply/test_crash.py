@@ -16,7 +16,10 @@ from pagewarden.apply.transaction import System, apply_changes, recover
 from pagewarden.apply.types import Clock
 from pagewarden.errors import ExitStatus, PagewardenError
 
-pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the tracer knows x86-64 alone")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="the tracer knows x86-64 alone"),
+]
 EACH = 8
 
 

@@ -142,6 +142,7 @@ STATE_ATTACKS: dict[str, Callable[[Machine], object]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("attack", STATE_ATTACKS)
 def test_root_s_own_files_are_out_of_reach(machine: Machine, attack: str) -> None:
     apply_changes(machine.system, [Change(MIN, str(int(machine.before) + 4096), "a test")])
@@ -207,6 +208,7 @@ def test_plans_of_a_hostile_service_change_nothing(machine: Machine, attack: str
     assert recover(machine.system) == ()
 
 
+@pytest.mark.thorough
 def test_a_race_for_the_plan_wins_nothing(machine: Machine) -> None:
     """The plan is swapped as fast as it goes, between a good one and all the bad ones, while it is read."""
     plan, swap = machine.plan, machine.plan.with_name("swap")
@@ -250,6 +252,7 @@ def test_a_race_for_the_plan_wins_nothing(machine: Machine) -> None:
     assert seen.get("refused", 0) > 10, seen
 
 
+@pytest.mark.thorough
 def test_a_race_through_the_whole_of_it_changes_what_is_allowed_or_nothing(machine: Machine) -> None:
     plan, swap = machine.plan, machine.plan.with_name("swap")
     allowed = str(int(machine.before) + 4096)

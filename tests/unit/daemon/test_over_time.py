@@ -90,6 +90,7 @@ def plan_at(work: Path) -> dict[str, Any] | None:
         return None
 
 
+@pytest.mark.thorough
 def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
     """vm.min_free_kbytes is below the kernel's own choice: after a day that is enough for the policy."""
     made: dict[str, float] = {}
@@ -111,6 +112,7 @@ def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
     assert plan_at(work) is None, "a service that has ended stands for no plan"
 
 
+@pytest.mark.thorough
 def test_no_plan_while_a_change_is_on_probation(root: Path, work: Path) -> None:
     write_config(root, "[apply]\nevidence_age_hours = 1\n")
     begun_at, seen = 7 * HOUR, []

@@ -146,6 +146,7 @@ def report_count(folder: Path) -> int:
     return sum(event.count for event in events(folder) if event.kind is EventKind.REPORT)
 
 
+@pytest.mark.thorough
 @NO_REMOTE
 def test_reports_in_the_journal_are_told_once_over_restarts(root: Path, work: Path) -> None:
     make_journal(work / "journal", two_reports())
@@ -158,6 +159,7 @@ def test_reports_in_the_journal_are_told_once_over_restarts(root: Path, work: Pa
     assert report_count(work) == 2
 
 
+@pytest.mark.thorough
 @NO_REMOTE
 def test_reports_that_come_while_it_is_away_are_not_lost(root: Path, work: Path) -> None:
     journal = work / "journal"

@@ -280,6 +280,7 @@ def test_a_full_disk_is_said_and_goes_on_when_there_is_room(small_disk: Path) ->
         subprocess.run(["umount", small_disk], check=True)
 
 
+@pytest.mark.thorough
 def test_the_file_stays_within_its_size(path: str) -> None:
     history = opened(path, max_mb=4)
     now = NOW
@@ -405,6 +406,7 @@ while True:
 """
 
 
+@pytest.mark.thorough
 def test_killed_while_writing(path: str, tmp_path: Path) -> None:
     rng = random.Random(4)
     told = 0

@@ -79,6 +79,7 @@ def test_each_tier_divides_the_next() -> None:
         assert next_bucket % bucket == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("days", [3])
 def test_a_history_of_days_is_small_and_complete(days: int, tmp_path: Path) -> None:
     path = str(tmp_path / "history.db")

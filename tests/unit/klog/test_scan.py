@@ -58,6 +58,7 @@ def searching(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "fastest", lambda: search)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("searching")
 class TestLargeLogs:
     def test_reports_are_those_of_the_small_log_with_their_line_numbers(self) -> None:
@@ -141,6 +142,7 @@ class TestLargeLogs:
         assert [found.kind for found in reports_in(data)] == ["page-allocation-failure", "memory-dump"]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("searching")
 def test_searching_misses_nothing_that_reading_every_line_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     # Small blocks, so that every part of a report comes to lie across the end of one.

@@ -305,6 +305,7 @@ def test_every_command_has_a_man_page(tmp_path: Path) -> None:
         assert all(f"\n.SH {part}" in text for part in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", '"EXAMPLES"'))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_command_completes(shell: str) -> None:
     done = subprocess.run(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
 PROJECT = Path(__file__).parents[3]
 CHANGES = "# Changes\n\n## Unreleased\n\n### Fixed\n\n- A fault.\n\n## 0.1.0 - 2026-01-01\n\n- The first.\n"
 MODULE = "src/pagewarden/__init__.py"
