@@ -1,5 +1,7 @@
 """packaging/build-rpm with an rpmbuild that notes what it is told, and what the spec has to know of the project."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,6 +25,15 @@ mkdir -p "$top/RPMS/noarch"
 echo "for $python" >"$top/RPMS/noarch/pagewarden-0.1.0-1$dist.noarch.rpm"
 tail -n 2 "${!#}" | head -n 1 >>"$top/RPMS/noarch/pagewarden-0.1.0-1$dist.noarch.rpm"
 """
+RPM = """\
+#!/bin/sh
+case $* in
+    *--requires*)
+        printf '%s\\n' /bin/sh 'config(pagewarden) = 0.1.0-1' 'rpmlib(X) <= 3'
+        printf '%s\\n' 'python(abi) = 3.12' python3 'python3 >= 3.11' ;;
+    *) echo "pagewarden 0.1.0-1.el10 noarch" ;;
+esac
+"""
 
 
 @pytest.fixture
@@ -37,11 +48,12 @@ def checkout(tmp_path: Path) -> Path:
         ("bin/setup", "#!/bin/sh\n"),
         ("programs/rpmbuild", RPMBUILD),
         ("programs/rpmlint", "#!/bin/sh\n"),
+        ("programs/rpm", RPM),
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    for name in ("build-rpm", "pagewarden.spec", "rpmlint.toml"):
+    for name in ("build-rpm", "pagewarden.spec", "rpmlint.toml", "sbom"):
         shutil.copy(PROJECT / "packaging" / name, folder / "packaging" / name)
     subprocess.run(["git", "init", "--quiet", folder], check=True)
     return folder
@@ -69,11 +81,28 @@ def build(checkout: Path, *words: str) -> tuple[int, str]:
 def test_a_package_for_each_python(checkout: Path, words: list[str], expected: dict[str, str]) -> None:
     status, said = build(checkout, *words)
     assert status == 0, said
-    assert {path.name: path.read_text() for path in (checkout / "out").iterdir()} == {
+    assert {path.name: path.read_text() for path in (checkout / "out").glob("*.rpm")} == {
         f"pagewarden-0.1.0-1.{tag}.noarch.rpm": f"for {python}\n"
         f"* Mon Sep 21 2026 A Packager <packager@example.org> - 0.1.0-1.{tag}\n"
         for tag, python in expected.items()
     }
+    lists = {path.name for path in (checkout / "out").iterdir() if path.suffix == ".json"}
+    assert lists == {f"pagewarden-0.1.0-1.{tag}.noarch.cdx.json" for tag in expected}
+
+
+def test_the_list_of_what_is_inside(checkout: Path) -> None:
+    status, said = build(checkout, "--python", "3.12")
+    assert status == 0, said
+    package = checkout / "out/pagewarden-0.1.0-1.el10.noarch.rpm"
+    document = json.loads(package.with_suffix(".cdx.json").read_text())
+    about = document["metadata"]["component"]
+    assert about["purl"] == "pkg:rpm/pagewarden@0.1.0-1.el10?arch=noarch"
+    assert about["hashes"][0]["content"] == hashlib.sha256(package.read_bytes()).hexdigest()
+    assert [(part["name"], part.get("purl"), part.get("description")) for part in document["components"]] == [
+        ("/bin/sh", None, None),
+        ("python(abi)", None, "needed: = 3.12"),
+        ("python3", "pkg:rpm/python3", "needed: >= 3.11"),
+    ]
 
 
 @pytest.mark.parametrize(
