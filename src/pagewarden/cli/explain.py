@@ -85,7 +85,7 @@ def _until_damage(
     """Give what can be read: a log that is cut off or missing takes nothing away from the others."""
     lines, trouble = None, TroubleLines()
     try:
-        lines = yield from read(trouble)
+        lines = yield from trouble.until_a_report(read(trouble))
     except ReadError as error:
         errors.append(error)
     logs.append(LogRead(name, lines, trouble.count, trouble.first, trouble.whole))
@@ -98,11 +98,11 @@ def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[TroubleL
         from pagewarden.klog.journal import read_journal
 
         since = _since(args.since)
-        yield "journal", lambda _: read_journal(since)
+        yield "journal", lambda trouble: read_journal(since, trouble=trouble)
     if args.kmsg:
         from pagewarden.klog.kmsg import read_kmsg
 
-        yield "/dev/kmsg", lambda _: read_kmsg()
+        yield "/dev/kmsg", lambda trouble: read_kmsg(trouble=trouble)
 
 
 def _since(text: str | None) -> datetime | None:

@@ -10,24 +10,29 @@ from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
 from pagewarden.klog.journal_files import JOURNAL, JOURNAL_FOLDERS, NEEDED, check_access
 from pagewarden.klog.prefix import PrefixReader
+from pagewarden.klog.trouble import TroubleLines
 from pagewarden.klog.types import LogLine, Report
 
 _REFUSAL = ": page allocation failure"
 
 
-def read_journal(since: datetime | None = None, *, directory: str | None = None) -> Generator[Report, None, int]:
+def read_journal(
+    since: datetime | None = None, *, directory: str | None = None, trouble: TroubleLines | None = None
+) -> Generator[Report, None, int]:
     """Give the reports among the kernel's lines in the journal; return how many entries were read.
 
     Line numbers count entries, from the first read.
 
     :param since: leave out what is older.
     :param directory: a journal directory, instead of this machine's own.
+    :param trouble: looks at all that is read.
     :raises ReadError: if the journal cannot be read, or systemd-python is not installed.
     :raises PermissionDenied: if this user may not read the system's journal.
     """
     grouper = Grouper()
     entries = 0
-    for line in journal_lines(since, directory=directory):
+    lines = journal_lines(since, directory=directory)
+    for line in lines if trouble is None else trouble.watched_lines(lines):
         entries = line.number
         yield from grouper.feed(line)
     yield from grouper.finish()

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pagewarden.errors import PermissionDenied, ReadError
 from pagewarden.klog.group import Grouper
 from pagewarden.klog.prefix import PrefixReader
+from pagewarden.klog.trouble import TroubleLines
 from pagewarden.klog.types import LogLine, Report
 
 PATH = "/dev/kmsg"
@@ -14,17 +15,19 @@ PATH = "/dev/kmsg"
 _RECORD_BYTES = 16 * 1024
 
 
-def read_kmsg(path: str = PATH) -> Generator[Report, None, int]:
+def read_kmsg(path: str = PATH, *, trouble: TroubleLines | None = None) -> Generator[Report, None, int]:
     """Give the reports in the ring buffer; return how many records were read.
 
     Line numbers count records, from the oldest that is still there.
 
+    :param trouble: looks at all that is read.
     :raises PermissionDenied: if the kernel's log is only for the privileged (kernel.dmesg_restrict).
     :raises ReadError: if it cannot be read.
     """
     grouper = Grouper()
     records = 0
-    for line in kmsg_lines(path):
+    lines = kmsg_lines(path)
+    for line in lines if trouble is None else trouble.watched_lines(lines):
         records = line.number
         yield from grouper.feed(line)
     yield from grouper.finish()

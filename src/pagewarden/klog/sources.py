@@ -49,7 +49,7 @@ def read_reports(
 
     :param path: a file, plain or compressed by gzip, xz, bzip2 or zstd, or "-" for standard input.
     :param progress: called now and then with the bytes read and the size of the file (None for a pipe).
-    :param trouble: told of all that is read, as long as there is no report.
+    :param trouble: looks at all that is read.
     :raises ReadError: if it cannot be read, or is damaged; the reports before the damage have been given. Also if it
         holds no report and is no log either, but binary data.
     """
@@ -60,8 +60,6 @@ def read_reports(
         scanner = LogScanner(kept if trouble is None else trouble.watched(kept))
         for report in _reports_in(scanner):
             found = True
-            if trouble is not None:
-                trouble.stop()
             yield report
     if not found and is_binary(start):
         raise ReadError(path, "binary data, not a log")

@@ -1,8 +1,9 @@
 """Lines that speak of memory trouble, in a log that holds no report: what is left of reports that were held back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from pagewarden.klog.scan import LONGEST_LINE, fastest
+from pagewarden.klog.types import LogLine, Report
 
 WORDS = (
     b"warn_alloc",
@@ -11,14 +12,13 @@ WORDS = (
     b"invoked oom-killer",
     b"page allocation failure",
 )
-
-
+TEXTS = tuple(word.decode() for word in WORDS)
 LOOKED_BYTES = 64 << 20
 """Looking takes most of the time again that the search for reports takes: in a log of gigabytes it ends here."""
 
 
 class TroubleLines:
-    """Counts such lines in what is read, until it is told that there is a report.
+    """Counts such lines in what is read, until there is a report.
 
     :ivar count: how many there are.
     :ivar whole: all that was read was looked at.
@@ -35,9 +35,16 @@ class TroubleLines:
         self._lines = 0
         self._rest = bytearray()
 
-    def stop(self) -> None:
-        """Look no further, and forget what was seen."""
+    def until_a_report(self, reports: Generator[Report, None, int]) -> Generator[Report, None, int]:
+        """Pass on what a log gives; at its first report look no further, and forget what was seen."""
+        try:
+            first = next(reports)
+        except StopIteration as end:
+            lines: int = end.value
+            return lines
         self.count, self.first, self._wanted = 0, None, False
+        yield first
+        return (yield from reports)
 
     def watched(self, read_into: Callable[[memoryview], int]) -> Callable[[memoryview], int]:
         """Look at all that is read by a function that fills a buffer."""
@@ -52,6 +59,14 @@ class TroubleLines:
             return count
 
         return read_and_look
+
+    def watched_lines(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+        """Look at each line of a log that comes in lines already."""
+        for line in lines:
+            if self._wanted and any(word in line.text for word in TEXTS):
+                self.first = line.number if self.first is None else self.first
+                self.count += 1
+            yield line
 
     def _look(self, block: memoryview) -> None:
         """Look at the lines that end in a block; what it leaves unfinished is kept for the next; the last is empty."""

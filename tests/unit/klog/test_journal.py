@@ -12,6 +12,7 @@ from tests.unit.klog.samples import only_report, sample, without_origin
 from pagewarden.errors import ExitStatus, PermissionDenied, ReadError
 from pagewarden.klog import journal
 from pagewarden.klog.journal import journal_lines, read_journal
+from pagewarden.klog.trouble import TroubleLines
 
 START = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)
 
@@ -102,6 +103,15 @@ def test_it_says_how_many_entries_it_read(count: int) -> None:
     with pytest.raises(StopIteration) as end:
         next(reading)
     assert end.value.value == count
+
+
+def test_lines_of_trouble_without_a_report() -> None:
+    Reader.entries = [entry(1, "usb 1-1: new"), entry(2, "warn_alloc: 9 callbacks suppressed\nusb 1-2: new")]
+    seen = TroubleLines()
+    reading = seen.until_a_report(read_journal(trouble=seen))
+    with pytest.raises(StopIteration) as end:
+        next(reading)
+    assert (end.value.value, seen.count, seen.first, seen.whole) == (2, 1, 2, True)
 
 
 @pytest.mark.parametrize("fields", [{}, {"MESSAGE": None}, {"MESSAGE": 5, "PRIORITY": "x", "_HOSTNAME": 7}])

@@ -8,6 +8,7 @@ from tests.unit.klog.samples import LINE_STYLES, only_report, sample, without_or
 
 from pagewarden.errors import ExitStatus, PermissionDenied, ReadError
 from pagewarden.klog.kmsg import kmsg_lines, read_kmsg
+from pagewarden.klog.trouble import TroubleLines
 
 RECORDS = LINE_STYLES["kmsg"](sample("failure-6.1")).splitlines()
 
@@ -60,6 +61,15 @@ def test_it_says_how_many_records_it_read(path: str, monkeypatch: pytest.MonkeyP
     with pytest.raises(StopIteration) as end:
         next(reading)
     assert end.value.value == count
+
+
+def test_lines_of_trouble_count_where_there_is_no_report(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reaped = b"6,1,2,-;oom_reaper: reaped process 99 (java)\n"
+    for records, reports, count, first in (((RECORDS[0], reaped, reaped), 0, 3, 1), ((reaped, *RECORDS), 1, 0, None)):
+        connect(monkeypatch, *records)
+        seen = TroubleLines()
+        assert len(list(seen.until_a_report(read_kmsg(path, trouble=seen)))) == reports
+        assert (seen.count, seen.first) == (count, first)
 
 
 def test_the_longest_record_fits(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 def test_lines_without_a_report(tmp_path: Path, log: bytes, count: int, first: int | None) -> None:
     (tmp_path / "log").write_bytes(log)
     seen = TroubleLines()
-    reports = list(read_reports(str(tmp_path / "log"), trouble=seen))
+    reports = list(seen.until_a_report(read_reports(str(tmp_path / "log"), trouble=seen)))
     assert bool(reports) is (b"lowmem_reserve" in log)
     assert (seen.count, seen.first) == (count, first)
 
