@@ -9,6 +9,7 @@ import importlib.util
 import io
 import lzma
 import os
+import sys
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
@@ -131,7 +132,7 @@ def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInt
     """
     with contextlib.ExitStack() as stack:
         try:
-            raw = stack.enter_context(io.FileIO(*_STDIN) if path == STANDARD_INPUT else io.FileIO(path))
+            raw = stack.enter_context(_standard_input() if path == STANDARD_INPUT else io.FileIO(path))
             size = raw.seek(0, io.SEEK_END) if raw.seekable() else None
             if size is not None:
                 raw.seek(0)
@@ -144,6 +145,12 @@ def open_log(path: str, *, progress: Progress | None = None) -> Iterator[ReadInt
         yield reading.read_into if progress is None else _telling(reading.read_into, raw, size, progress)
         if reading.error is not None:
             raise _failure(path, reading.error) from reading.error
+
+
+def _standard_input() -> io.FileIO:
+    if sys.stdin is None:  # closed when the program began: whatever has its number since is another file
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return io.FileIO(*_STDIN)
 
 
 def _failure(path: str, error: Exception) -> ReadError:
