@@ -1,5 +1,8 @@
 """What the samples say, field by field."""
 
+import re
+
+import pytest
 from tests.unit.klog.samples import only_report, sample
 
 from pagewarden.klog.callers import find_caller
@@ -118,3 +121,23 @@ def test_an_oom_before_orders_and_names_were_printed() -> None:
     assert report.victim == Victim(453, "smbd")
     assert report.complete
     assert report.missing == ("order", "comm", "release", "trace")
+
+
+@pytest.mark.parametrize(
+    ("lost", "missing"),
+    [
+        (r"^CPU: 2 PID", ("release",)),
+        (r"^ (?!active_|unev|slab|mapp|sec_|kernel_|free:)", ("trace",)),
+        (
+            r"^Mem-Info|^active_anon|^ (active_|unev|slab|mapp|sec_|kernel_|free:)|^Node|^lowmem",
+            ("memory-dump", "zones"),
+        ),
+        (r"^Node \d \w+ free:|^lowmem", ("zones", "watermarks", "lowmem-reserve")),
+        (r"^lowmem_reserve", ("lowmem-reserve",)),
+        (r"^Node 1 Normal: ", ("free-lists",)),
+    ],
+)
+def test_what_a_report_lacks_is_said(lost: str, missing: tuple[str, ...]) -> None:
+    kept = [line for line in sample("failure-6.1") if not re.search(lost, line)]
+    report = only_report("\n".join(kept))
+    assert report.missing == missing
