@@ -174,6 +174,47 @@ def test_the_value_before_was_ours_as_well(watched: Watched) -> None:
     assert (owned.value, owned.original) == (watched.wanted, watched.before)
 
 
+def _harm(watched: Watched) -> None:
+    watched.machine.vmstat["oom_kill"] += 1
+    watched.tick(5)
+
+
+def _edit(watched: Watched) -> None:
+    snippet = watched.machine.root / SNIPPET[1:]
+    snippet.write_text(snippet.read_text() + "# mine now\n")
+
+
+@pytest.mark.parametrize(
+    ("take_over", "why"),
+    [
+        (_edit, f"{MIN} is left alone: {SNIPPET} was edited and sets it"),
+        (lambda watched: watched.system.paths.record.unlink(), "the record of what pagewarden changed does not name"),
+    ],
+)
+def test_harm_of_what_is_somebody_elses_by_now_ends_it(
+    watched: Watched, take_over: Callable[[Watched], None], why: str
+) -> None:
+    watched.apply()
+    take_over(watched)
+    _harm(watched)
+    assert watched.watch() == "lost"
+    assert watched.watch() == "none"
+    assert watched.machine.value(MIN) == watched.wanted
+    undone = load_trials(watched.system.paths)[0].undone
+    assert undone.startswith("1 OOM kill(s) since the change; ")
+    assert why in undone
+
+
+def test_where_the_value_before_is_refused_the_machines_own_is_put_back(watched: Watched) -> None:
+    apply_changes(watched.system, [Change(MIN, watched.wanted, "by hand")])
+    watched.apply(str(int(watched.wanted) + 4096))
+    (watched.machine.root / "etc/sysctl.d/99-db.conf").write_text(f"{MIN} = 50000\n")
+    _harm(watched)
+    assert watched.watch() == "harm"
+    assert watched.watch() == "none"
+    assert watched.machine.value(MIN) == watched.before
+
+
 def test_a_second_change_ends_the_first_probation(watched: Watched) -> None:
     watched.apply()
     watched.tick(60)
@@ -237,7 +278,7 @@ def test_a_crash_between_decision_and_undo_is_made_good(watched: Watched, monkey
     watched.machine.vmstat["oom_kill"] += 1
     watched.tick(5)
     with monkeypatch.context() as patch:
-        patch.setattr(probation_run, "_carry_out", lambda *args: None)
+        patch.setattr(probation_run, "_carry_out", lambda system, probation, decision: decision)
         assert watched.watch() == "harm"
     assert watched.machine.value(MIN) == watched.wanted
     watched.machine.vmstat["oom_kill"] -= 1
