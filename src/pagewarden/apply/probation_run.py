@@ -161,9 +161,8 @@ def read_signs(system: System, values: Mapping[str, str | None], failures: int |
     """
     root = system.paths.root
     try:
-        uptime = float(read_file(root / "proc/uptime").split()[0])
         vmstat = parse_vmstat(read_file(root / "proc/vmstat").decode(errors="replace"), str(root / "proc/vmstat"))
-    except (OSError, ValueError, IndexError) as error:
+    except OSError as error:
         raise ApplyError(f"{root / 'proc'}: {in_words(error)}") from None
     pressure = _pressure(system)
     counts = Counts(
@@ -173,7 +172,7 @@ def read_signs(system: System, values: Mapping[str, str | None], failures: int |
         full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
         failures=failures,
     )
-    return Reading(system.kernel.boot_id(), uptime, counts, dict(values))
+    return Reading(system.kernel.boot_id(), system.kernel.awake_seconds(), counts, dict(values))
 
 
 def _pressure(system: System) -> Pressure | None:

@@ -143,6 +143,29 @@ def test_a_clock_that_jumps_ends_nothing(watched: Watched) -> None:
     assert watched.watch() == "keep"
 
 
+def test_while_the_machine_sleeps_nothing_is_watched(watched: Watched) -> None:
+    watched.apply()
+    watched.machine.slept_seconds = 8 * 3600.0
+    watched.tick(8 * 3600.0 + 60)
+    assert watched.watch() == ""
+    watched.tick(850)
+    assert watched.watch() == "keep"
+
+
+def test_refused_allocations_are_counted_from_a_time_that_the_journal_knows(watched: Watched) -> None:
+    watched.machine.slept_seconds = UPTIME - 1000
+    asked: list[float] = []
+
+    def count(since: float) -> int:
+        asked.append(since)
+        return 0
+
+    change = Change(MIN, watched.wanted, "because")
+    apply_on_probation(watched.system, [change], Terms(900.0, True, Sign.FAILURES, count))
+    watch_once(watched.system, count)
+    assert asked == [0.0, 1000.0]
+
+
 def test_somebody_elses_value_is_left(watched: Watched) -> None:
     watched.apply()
     watched.machine.write(MIN, "70000")
