@@ -94,7 +94,7 @@ class Service:
         self._poller.register(self._signals, select.POLLIN)
         now_ns = clock.now_ns()
         self._log = LogReader(self._poller, options.journal, now_ns)
-        self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
+        self._clock_offset = clock.wall_seconds() - clock.boot_seconds()
         self._advise_settings: dict[str, Any] = {}
         self._apply_settings: dict[str, Any] = {}
         self._metrics_path = ""
@@ -226,7 +226,7 @@ class Service:
 
     def _check_clock(self) -> None:
         """Notice a wall clock that jumps: what is kept on disk has its times."""
-        offset = self._clock.wall_seconds() - self._clock.now_ns() / SECOND_NS
+        offset = self._clock.wall_seconds() - self._clock.boot_seconds()
         jump = offset - self._clock_offset
         self._clock_offset = offset
         if abs(jump) > CLOCK_JUMP_SECONDS:

@@ -23,6 +23,7 @@ class SeenClock(FastClock):
     def __init__(self, each_turn: Callable[[float], None]) -> None:
         super().__init__(START)
         self._each_turn = each_turn
+        self._slept = 0.0
 
     def wait(self, poller: "select.poll", timeout_ns: int, *, busy: bool) -> list[tuple[int, int]]:
         self._each_turn(self.now_ns() / SECOND_NS)
@@ -31,6 +32,14 @@ class SeenClock(FastClock):
     def jump(self, seconds: float) -> None:
         """Set the wall clock ahead; time goes on as before."""
         self._wall += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let the machine sleep: the monotonic clock stands still."""
+        self._wall += seconds
+        self._slept += seconds
+
+    def boot_seconds(self) -> float:
+        return super().boot_seconds() + self._slept
 
 
 def run(

@@ -203,6 +203,21 @@ def test_the_wall_clock_jumps(root: Path, work: Path) -> None:
     assert polls >= 20, "time to the next reading is not the wall clock's"
 
 
+def test_the_machine_sleeps(root: Path, work: Path) -> None:
+    """Suspended for a night: no clock jumped, and nothing is told."""
+
+    def each_turn(seconds: float) -> None:
+        if seconds >= 600 and not slept:
+            slept.append(seconds)
+            clock.sleep(8 * 3600)
+
+    slept: list[float] = []
+    clock = SeenClock(each_turn)
+    entries = run(root, work, 1200, each_turn, clock)
+    assert slept
+    assert not [entry["MESSAGE"] for entry in entries if "wall clock" in entry["MESSAGE"]]
+
+
 def test_metrics_are_written_at_most_once_a_minute(root: Path, work: Path) -> None:
     target = work / "node" / "pagewarden.prom"
     target.parent.mkdir()
