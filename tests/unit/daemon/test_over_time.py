@@ -29,6 +29,13 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def unclaimed(root: Path) -> Path:
+    """Give the same machine, where no file sets vm.min_free_kbytes."""
+    (root / "etc/sysctl.d/90-db.conf").unlink()
+    return root
+
+
+@pytest.fixture
 def router(tmp_path: Path) -> Path:
     """Give a small machine in a folder, where nothing else is to be advised."""
     root = Path(shutil.copytree(DATA / "machines" / "router-64m", tmp_path / "root"))
@@ -90,7 +97,7 @@ def plan_at(work: Path) -> dict[str, Any] | None:
         return None
 
 
-def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
+def test_a_plan_is_left_renewed_and_withdrawn(unclaimed: Path, work: Path) -> None:
     """vm.min_free_kbytes is below the kernel's own choice: after a day that is enough for the policy."""
     made: dict[str, float] = {}
 
@@ -102,7 +109,7 @@ def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
                 ("vm.min_free_kbytes", "8192", "16208")
             ]
 
-    entries = run(root, work, 27 * HOUR + 300, each_turn)
+    entries = run(unclaimed, work, 27 * HOUR + 300, each_turn)
     times = sorted(made.values())
     assert len(cause_entries(entries, "below-kernel-default")) == 1
     assert 24 * HOUR <= times[0] < 25 * HOUR + 120, times
@@ -111,7 +118,22 @@ def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
     assert plan_at(work) is None, "a service that has ended stands for no plan"
 
 
-def test_no_plan_while_a_change_is_on_probation(root: Path, work: Path) -> None:
+def test_no_plan_for_what_apply_would_refuse(root: Path, work: Path) -> None:
+    """Somebody's file sets the value: that is for them to change, and would be refused every hour."""
+    write_config(root, "[apply]\nevidence_age_hours = 1\n")
+    seen: list[float] = []
+
+    def each_turn(seconds: float) -> None:
+        if plan_at(work) is not None:
+            seen.append(seconds)
+
+    entries = run(root, work, 8 * HOUR, each_turn)
+    assert seen == []
+    assert len(cause_entries(entries, "below-kernel-default")) == 1
+
+
+def test_no_plan_while_a_change_is_on_probation(unclaimed: Path, work: Path) -> None:
+    root = unclaimed
     write_config(root, "[apply]\nevidence_age_hours = 1\n")
     begun_at, seen = 7 * HOUR, []
 
