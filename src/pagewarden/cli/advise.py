@@ -7,7 +7,15 @@ from itertools import chain
 from pagewarden.advise.advice import advise
 from pagewarden.advise.policy import Workload
 from pagewarden.apply.policy import Policy
-from pagewarden.cli.common import add_format, add_root, advice_policy, documentation_folder, print_json, print_text
+from pagewarden.cli.common import (
+    add_format,
+    add_root,
+    advice_policy,
+    documentation_folder,
+    print_json,
+    print_text,
+    tell_container,
+)
 from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus
 
@@ -46,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, observe, advise, print."""
     check_observation(args)
+    tell_container(args.root)
     policy = advice_policy(args.root, args.workload)
     snapshot, machine, observed = observe(args, policy)
     advice = advise(snapshot, machine, policy, observed)
