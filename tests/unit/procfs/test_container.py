@@ -7,18 +7,18 @@ from pagewarden.cli.main import main
 from pagewarden.procfs.container import in_container
 
 
-def test_processes_of_its_own_are_a_container(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["pid", "cgroup"])
+def test_namespaces_of_its_own_are_a_container(tmp_path: Path, kind: str) -> None:
     assert not in_container(str(tmp_path)), "nothing tells"
     (tmp_path / "proc/self/ns").mkdir(parents=True)
-    (tmp_path / "proc/self/ns/pid").touch()  # any inode but the first namespace's
+    (tmp_path / "proc/self/ns" / kind).touch()  # any inode but the first namespace's
     assert in_container(str(tmp_path))
 
 
-@pytest.mark.parametrize("mark", [".dockerenv", "run/.containerenv"])
-def test_a_mark_is_a_container(tmp_path: Path, mark: str) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / mark).touch()
-    assert in_container(str(tmp_path))
+def test_files_of_container_programs_tell_nothing(tmp_path: Path) -> None:
+    """Virtual machines are made of containers' images."""
+    (tmp_path / ".dockerenv").touch()
+    assert not in_container(str(tmp_path))
 
 
 @pytest.mark.parametrize("words", [["status"], ["advise"], ["apply", "--dry-run"]])
