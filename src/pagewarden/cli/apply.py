@@ -20,8 +20,8 @@ Change settings, in the running kernel and in /etc/sysctl.d/60-pagewarden.conf f
 recommends (all, or the KEYs named), or values of your own (KEY=VALUE), with the same checks. Old values are recorded
 first; every write is read back, and every zone compared with the prediction. What does not come out as predicted, or
 hurts, is undone at once. Settings made elsewhere are left alone. Afterwards the change is on probation: watched by
-pagewarden-probation.service where it is enabled, otherwise by this command while it stays on a terminal, and taken
-back if it hurts or does not help. Undo: pagewarden revert."""
+pagewarden-probation.service where its path unit is up, otherwise by this command while it stays on a terminal, and
+taken back if it hurts or does not help. Undo: pagewarden revert."""
 
 EPILOG = f"""\
 examples:
