@@ -235,6 +235,8 @@ def _carry_out(system: System, probation: Probation, decision: Decision) -> Deci
         if left:
             ending = Ending.LOST if len(left) == len(keys) else decision.ending
             decision = Decision(ending, "; ".join((decision.why, *left)))
+    elif decision.ending is Ending.LOST:
+        _let_go(system, probation)
     undone = "" if decision.ending is Ending.KEEP else decision.why
     with locked(system.paths):
         _close(system, keys, undone, bought(probation))
@@ -249,6 +251,13 @@ def _close(system: System, keys: frozenset[str], undone: str, shown: str) -> Non
         drop_probation(system.paths)
     except OSError as error:
         raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
+
+
+def _let_go(system: System, probation: Probation) -> None:
+    """Take our lines out of the file for what somebody else has set: the next boot would bring our values back."""
+    keys = [change.key for change in probation.changes if _value(system, change.key) != change.value]
+    if keys:
+        revert_changes(system, keys)
 
 
 def _take_back(system: System, probation: Probation, decision: Decision) -> tuple[str, ...]:

@@ -172,9 +172,22 @@ def test_somebody_elses_value_is_left(watched: Watched) -> None:
     watched.tick(10)
     assert watched.watch() == "lost"
     assert watched.machine.value(MIN) == "70000"
+    assert not (watched.machine.root / SNIPPET[1:]).exists(), "the next boot would bring ours back"
+    assert [entry.key for entry in load_record(watched.system.paths).retired] == [MIN]
     assert (
         load_trials(watched.system.paths)[0].undone == f"{MIN} is 70000, not the {watched.wanted} that was on probation"
     )
+
+
+def test_of_several_only_what_was_set_by_somebody_else_is_let_go(watched: Watched) -> None:
+    changes = [Change(SCALE, "20", "because"), Change(MIN, watched.wanted, "because")]
+    apply_on_probation(watched.system, changes, watched.terms())
+    watched.machine.write(MIN, "70000")
+    watched.tick(10)
+    assert watched.watch() == "lost"
+    assert (watched.machine.value(MIN), watched.machine.value(SCALE)) == ("70000", "20")
+    assert f"{SCALE} = 20" in (watched.machine.root / SNIPPET[1:]).read_text()
+    assert [entry.key for entry in load_record(watched.system.paths).owned] == [SCALE]
 
 
 def test_a_revert_by_hand_ends_it(watched: Watched) -> None:
