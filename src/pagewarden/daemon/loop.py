@@ -205,6 +205,8 @@ class Service:
             waits.append(log_ns)
         if self._pressed:
             waits.append(max(0, self._state.last_ns + self._state.limits.shortest_ns - now_ns))
+        if self._notifier.watchdog_ns is not None:
+            waits.append(self._notifier.watchdog_ns // 2)  # a turn is a sign of life, a reading is not needed for it
         return min(waits)
 
     def _may_poll_early(self, now_ns: int) -> bool:
@@ -374,8 +376,6 @@ class Service:
     def _take_config(self, answer: list[tuple[str, str, Any]]) -> None:
         values = {(section, name): value for section, name, value in answer}
         longest = int(values["service", "poll_max_seconds"]) * SECOND_NS
-        if self._notifier.watchdog_ns is not None:
-            longest = min(longest, self._notifier.watchdog_ns // 2)
         shortest = min(int(values["service", "poll_min_seconds"]) * SECOND_NS, longest)
         self._limits = Limits(shortest, longest, bool(values["service", "daily_summary"]))
         self._advise_settings = {name: value for section, name, value in answer if section == "advise"}

@@ -43,14 +43,19 @@ class SeenClock(FastClock):
 
 
 def run(
-    root: Path, folder: Path, seconds: int, each_turn: Callable[[float], None], clock: SeenClock | None = None
+    root: Path,
+    folder: Path,
+    seconds: int,
+    each_turn: Callable[[float], None],
+    clock: SeenClock | None = None,
+    notifier: Notifier | None = None,
 ) -> Entries:
     """Let the service run for so long; give its entries in the journal."""
     entries: Entries = []
     options = Options(root=str(root), state_folder=str(folder), run_folder=str(folder), fast_seconds=seconds)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
-        Service(options, clock or SeenClock(each_turn), entries.append, Notifier({})).run()
+        Service(options, clock or SeenClock(each_turn), entries.append, notifier or Notifier({})).run()
     finally:
         signal.set_wakeup_fd(-1)
         for number, handler in handlers.items():

@@ -16,6 +16,7 @@ from tests.unit.daemon.over_time import START, SeenClock, cause_entries, run
 from pagewarden.apply.paths import Paths
 from pagewarden.apply.probation import Baseline, Counts, Probation, Reading, Watched
 from pagewarden.apply.probation_file import store_probation
+from pagewarden.daemon.notify import Notifier
 from pagewarden.history.read import open_reader
 
 HOUR = 3600
@@ -223,6 +224,14 @@ def test_the_wall_clock_jumps(root: Path, work: Path) -> None:
     assert told[1] == "wall clock works again"
     polls = json.loads((work / "state.json").read_text())["poll_count"]
     assert polls >= 20, "time to the next reading is not the wall clock's"
+
+
+def test_a_poll_interval_above_the_watchdog_is_kept_and_the_watchdog_fed(root: Path, work: Path) -> None:
+    write_config(root, "[service]\npoll_max_seconds = 600\n")
+    turns: list[float] = []
+    run(root, work, 3600, turns.append, notifier=Notifier({"WATCHDOG_USEC": "180000000"}))
+    assert max(later - earlier for earlier, later in pairwise(turns)) <= 90
+    assert json.loads((work / "state.json").read_text())["poll_count"] < 12
 
 
 def test_the_machine_sleeps(root: Path, work: Path) -> None:
