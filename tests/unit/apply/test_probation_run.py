@@ -1,9 +1,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
 
 from pagewarden.apply import state as apply_state
@@ -15,6 +17,7 @@ from pagewarden.apply.state import load_record, locked
 from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
 from pagewarden.apply.types import Change
 from pagewarden.errors import ApplyError, ChangeUndone
+from pagewarden.report.probation import render_probation
 
 MIN, SCALE = "vm.min_free_kbytes", "vm.watermark_scale_factor"
 UPTIME = 90_000.0
@@ -238,6 +241,12 @@ def test_harm_of_what_is_somebody_elses_by_now_ends_it(
     assert watched.machine.value(MIN) == watched.wanted
     undone = load_trials(watched.system.paths)[0].undone
     assert undone.startswith("1 OOM kill(s) since the change; ")
+    console = Console(file=StringIO(), width=200)
+    for part in render_probation(None, load_trials(watched.system.paths)):
+        console.print(part)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "given up: 1 OOM kill(s)" in said
+    assert "taken back" not in said
     assert why in undone
 
 
