@@ -1,12 +1,14 @@
 """`pagewarden advise`."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 
 from pagewarden.advise.advice import advise
 from pagewarden.advise.policy import Workload
-from pagewarden.apply.policy import Policy
+from pagewarden.advise.types import Advice
+from pagewarden.apply.policy import Policy, Verdict
 from pagewarden.cli.common import (
     add_format,
     add_root,
@@ -66,6 +68,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
         limits = configured_policy()
         verdicts = dict(previews(advice.recommendations, snapshot, machine, limits))
+        advice = with_verdicts(advice, verdicts)
     if args.format == "json":
         from pagewarden.report.wire import advice_document, unattended_document
 
@@ -77,3 +80,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
         parts = render_advice(advice, observed.logs, steps=args.explain, pages=documentation_folder())
         print_text(chain(parts, render_unattended(verdicts, limits)))
     return ExitStatus.FOUND if args.check and not advice.quiet else ExitStatus.DONE
+
+
+def with_verdicts(advice: Advice, verdicts: Mapping[str, Verdict]) -> Advice:
+    """Note in each recommendation whether it would be applied without a person: the adviser knows no policy."""
+    judged = tuple(replace(entry, auto=verdicts[entry.key].allowed) for entry in advice.recommendations)
+    return replace(advice, recommendations=judged)
