@@ -57,19 +57,21 @@ def watch(system: System) -> ExitStatus:
 
     :raises PagewardenError: what was decided could not be done, several times over.
     """
-    counter, failures = RefusalCounter(), 0
+    counter, failures, said = RefusalCounter(), 0, ""
     with ended_by_signals():
         for note in recover(system):
             print(note)
     while True:
         try:
             probation = watch_once(system, counter)
-            failures = 0
+            failures, said = 0, ""
         except PagewardenError as error:
             failures += 1
             if failures == _MOST_FAILURES:
                 raise
-            print(f"pagewarden: {error}", file=sys.stderr)
+            if str(error) != said:
+                said = str(error)
+                print(f"pagewarden: {said}; it is tried again", file=sys.stderr)
             system.clock.sleep(10.0)
             continue
         if probation is None:
