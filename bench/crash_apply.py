@@ -23,11 +23,10 @@ from functools import cache, partial
 from pathlib import Path
 
 from bench.tracer import NUMBERS, Call, run_traced
-from tests.made_machine import MadeMachine, MadeTime, made_system
+from tests.made_machine import FileKernel, MadeMachine, MadeTime, made_system
 
 from pagewarden.apply.probation_file import load_probation, load_trials
 from pagewarden.apply.probation_run import Terms, apply_on_probation, watch_once
-from pagewarden.apply.runtime import Kernel
 from pagewarden.apply.state import load_record
 from pagewarden.apply.transaction import System, recover, revert_changes
 from pagewarden.apply.types import Change
@@ -88,7 +87,7 @@ def stage(operation: str) -> Stage:
 
 def work(machine: MadeMachine, operation: str) -> int:
     """What the child does; its exit status is the command's."""
-    system = System(machine.paths, Kernel(machine.paths), MadeTime().clock())
+    system = System(machine.paths, FileKernel(machine), MadeTime().clock())
     try:
         if operation == "apply":
             apply_on_probation(system, CHANGES, TERMS)

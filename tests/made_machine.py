@@ -38,6 +38,7 @@ class MadeMachine:
         self.root = root
         self.paths = Paths(root)
         self.vmstat = {**VMSTAT, **STALLS}
+        self.slept_seconds = 0.0
         if name is not None:
             self._make(name)
         self._print_sysctls()
@@ -132,12 +133,23 @@ class MadeMachine:
         return {str(path.relative_to(self.root)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-class MadeKernel(Kernel):
-    """Writes and reads files as the real one does, and lets the made kernel answer."""
+class FileKernel(Kernel):
+    """Reads and writes files as the real one does; time since boot is that of the made machine."""
 
     def __init__(self, machine: MadeMachine) -> None:
         super().__init__(machine.paths)
         self.machine = machine
+
+    def awake_seconds(self) -> float:
+        """The time since boot without the sleep of the made machine."""
+        return float((self.machine.root / "proc/uptime").read_text().split()[0]) - self.machine.slept_seconds
+
+
+class MadeKernel(FileKernel):
+    """One that lets the made kernel answer to every write."""
+
+    def __init__(self, machine: MadeMachine) -> None:
+        super().__init__(machine)
         self.after_write: Callable[[Write], None] = lambda write: None
 
     def write(self, write: Write) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -17,6 +18,9 @@ from tests.documents import adapter
 
 from pagewarden.cli.main import COMMANDS, main
 from pagewarden.cli.schema import DOCUMENTS
+from pagewarden.daemon.state import LOOK_AGAIN_NS
+from pagewarden.daemon.types import HOUR_NS
+from pagewarden.errors import ExitStatus
 from pagewarden.kernel.machine import MIN_FREE, RATIO, RECLAIM_MODE
 
 PROJECT = Path(__file__).parents[1]
@@ -147,3 +151,27 @@ def test_json_page_names_every_field(document: str) -> None:
     section = re.search(rf"^## [^\n]*`{re.escape(identifier)}`\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     assert section is not None, f"no section for {identifier}"
     assert set(re.findall(r"^\| `(\w+)`", section[1], re.MULTILINE)) == fields_of(document)
+
+
+def test_the_page_names_the_commands_that_read_the_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that take --root; `daemon` reads it as well, which its own tests show, and `capture` only copies it."""
+    copytree(PROJECT / "tests" / "data" / "machines" / "guest-4g", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "etc/pagewarden").mkdir(parents=True)
+    (tmp_path / "etc/pagewarden/pagewarden.toml").write_text("nonsense = 1\n")
+    more = {"simulate": [f"{MIN_FREE}=70000"], "apply": ["--dry-run"], "report": ["--html", "-"]}
+    commands = ("advise", "config", "history", "metrics", "rollback-status", "status", *more)
+    found = {
+        name for name in commands if main([name, "--root", str(tmp_path), *more.get(name, [])]) == ExitStatus.BAD_CONFIG
+    }
+    capsys.readouterr()
+    page = (PROJECT / "docs" / "exit-status.md").read_text()
+    named = re.search(r"78 is\s+given by every command that reads the configuration \((.*?)\)", page, re.DOTALL)
+    assert named is not None
+    assert set(re.findall(r"`([\w-]+)`", named[1])) == {*found, "daemon"}
+
+
+def test_the_page_says_how_often_the_plan_is_made() -> None:
+    assert LOOK_AGAIN_NS == HOUR_NS
+    assert "every hour while something is recommended" in (PROJECT / "docs" / "service.md").read_text()

@@ -15,7 +15,7 @@ from pagewarden.apply.plan_file import MOST_BYTES, MOST_CHANGES, SCHEMA, Planned
 from pagewarden.errors import PagewardenError
 
 MOST_AGE = timedelta(minutes=10)
-"""The service writes its plan anew at every reading; one that is older was left by a service that runs no more."""
+"""A plan is carried out at once, when it is renamed into place; one that is older is judged when it is made anew."""
 
 CLOCK_SLACK = timedelta(minutes=2)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

@@ -49,7 +49,7 @@ class Trial:
 
     :ivar direction: see `direction_of`.
     :ivar at: UTC, when it was made; `ended_at` when its probation ended, None where it has not.
-    :ivar undone: why it was taken back; empty where it stayed.
+    :ivar undone: why it was given up, taken back or left to somebody else; empty where it stayed.
     :ivar unattended: no person looked at it first.
     :ivar promised: what it was to lower; empty where it promised nothing that can be counted.
     :ivar bought: what its probation showed.
@@ -221,7 +221,7 @@ def _tried(proposal: Proposal, situation: Situation) -> str:
             continue
         since = trial.ended_at or trial.at
         if proposal.evidence_latest is None or proposal.evidence_latest <= since:
-            return f"it was tried {_stamp(trial.at)} and taken back ({trial.undone}); there is no evidence since"
+            return f"it was tried {_stamp(trial.at)} and given up ({trial.undone}); there is no evidence since"
     return ""
 
 

@@ -93,7 +93,11 @@ NOTHING = Counts(0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The signs at one instant, counted since boot. :ivar values: the settings in force; None for one that is gone."""
+    """The signs at one instant, counted since boot.
+
+    :ivar uptime_seconds: without the time in which the machine slept.
+    :ivar values: the settings in force; None for one that is gone.
+    """
 
     boot_id: str
     uptime_seconds: float
@@ -154,7 +158,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Probation:
-    """A change that is being watched. Time is watched time, counted by uptime: no wall clock can end it.
+    """A change that is being watched. Time is watched time, while the machine is awake: no wall clock can end it.
 
     :ivar started_at: UTC, ISO 8601, for people.
     :ivar boot_id: of the boot in which it began, `uptime_seconds` after its start.

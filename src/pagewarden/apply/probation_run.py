@@ -161,9 +161,8 @@ def read_signs(system: System, values: Mapping[str, str | None], failures: int |
     """
     root = system.paths.root
     try:
-        uptime = float(read_file(root / "proc/uptime").split()[0])
         vmstat = parse_vmstat(read_file(root / "proc/vmstat").decode(errors="replace"), str(root / "proc/vmstat"))
-    except (OSError, ValueError, IndexError) as error:
+    except OSError as error:
         raise ApplyError(f"{root / 'proc'}: {in_words(error)}") from None
     pressure = _pressure(system)
     counts = Counts(
@@ -173,7 +172,7 @@ def read_signs(system: System, values: Mapping[str, str | None], failures: int |
         full_us=None if pressure is None or pressure.full is None else pressure.full.total_us,
         failures=failures,
     )
-    return Reading(system.kernel.boot_id(), uptime, counts, dict(values))
+    return Reading(system.kernel.boot_id(), system.kernel.awake_seconds(), counts, dict(values))
 
 
 def _pressure(system: System) -> Pressure | None:
@@ -204,9 +203,9 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
             store_probation(system.paths, probation)
         except OSError as error:
             raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
-    if probation.decision is not None:
-        _carry_out(system, probation, probation.decision)
-    return probation
+    if probation.decision is None:
+        return probation
+    return replace(probation, decision=_carry_out(system, probation, probation.decision))
 
 
 def _log_since(system: System, probation: Probation) -> float:
@@ -228,13 +227,20 @@ def _value(system: System, key: str) -> str | None:
         raise ApplyError(f"{system.paths.sysctl(key)}: {in_words(error)}") from None
 
 
-def _carry_out(system: System, probation: Probation, decision: Decision) -> None:
+def _carry_out(system: System, probation: Probation, decision: Decision) -> Decision:
+    """Do what was decided, and give how it ended: what is somebody else's by now is left alone."""
     keys = frozenset(change.key for change in probation.changes)
     if decision.undo:
-        _take_back(system, probation, decision)
+        left = _take_back(system, probation, decision)
+        if left:
+            ending = Ending.LOST if len(left) == len(keys) else decision.ending
+            decision = Decision(ending, "; ".join((decision.why, *left)))
+    elif decision.ending is Ending.LOST:
+        _let_go(system, probation)
     undone = "" if decision.ending is Ending.KEEP else decision.why
     with locked(system.paths):
         _close(system, keys, undone, bought(probation))
+    return decision
 
 
 def _close(system: System, keys: frozenset[str], undone: str, shown: str) -> None:
@@ -247,22 +253,34 @@ def _close(system: System, keys: frozenset[str], undone: str, shown: str) -> Non
         raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
 
 
-def _take_back(system: System, probation: Probation, decision: Decision) -> None:
-    """Go back to the values from before this change: where that is the first of ours, to the machine's own."""
+def _let_go(system: System, probation: Probation) -> None:
+    """Take our lines out of the file for what somebody else has set: the next boot would bring our values back."""
+    keys = [change.key for change in probation.changes if _value(system, change.key) != change.value]
+    if keys:
+        revert_changes(system, keys)
+
+
+def _take_back(system: System, probation: Probation, decision: Decision) -> tuple[str, ...]:
+    """Go back to the values from before this change: where that is the first of ours, to the machine's own.
+
+    :return: what was left alone and why; to try again would not help there.
+    """
     record = load_record(system.paths)
     owned = {change: record.owns(change.key) for change in probation.changes}
-    first = [change.key for change, entry in owned.items() if entry is not None and entry.original == change.before]
+    back = [change.key for change, entry in owned.items() if entry is not None and entry.original == change.before]
     later = [change for change, entry in owned.items() if entry is not None and entry.original != change.before]
-    if first:
-        revert_changes(system, first)
     if later:
         why = f"Back to the value before {probation.started_at}: {decision.why}"
         done = apply_changes(system, [Change(change.key, change.before, why, auto=True) for change in later])
-        if done.plan.refused:
-            raise ApplyError(f"{done.plan.refused[0].key}: not taken back: {done.plan.refused[0].reason}")
+        # Where our file may not have that value any more, the machine's own is better than what hurts.
+        back += [entry.key for entry in done.plan.refused]
+    notes = revert_changes(system, back).notes if back else ()
+    left = []
     for change in probation.changes:
         if _value(system, change.key) == change.value:
-            raise ApplyError(f"{change.key} is still {change.value}: it was not taken back ({decision.why})")
+            why = next((note for note in notes if note.startswith(f"{change.key} is left alone")), "")
+            left.append(why or f"{change.key} is left alone: the record of what pagewarden changed does not name it")
+    return tuple(left)
 
 
 def seconds_left(probation: Probation) -> float:

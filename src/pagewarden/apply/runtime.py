@@ -1,6 +1,7 @@
 """The running kernel: its settings written and read back, its zones, and the signs that a change hurts."""
 
 import os
+import time
 
 from pagewarden.apply.paths import Paths
 from pagewarden.apply.types import Signs
@@ -67,6 +68,10 @@ class Kernel:
         except OSError:
             return None  # not built in, or switched off
         return None if full is None else full.total_us
+
+    def awake_seconds(self) -> float:
+        """Give the time since boot, as the journal counts it: without the machine's sleep, which /proc/uptime has."""
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def boot_id(self) -> str:
         """Name this boot.

@@ -1,13 +1,23 @@
 """`pagewarden advise`."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 
 from pagewarden.advise.advice import advise
 from pagewarden.advise.policy import Workload
-from pagewarden.apply.policy import Policy
-from pagewarden.cli.common import add_format, add_root, advice_policy, documentation_folder, print_json, print_text
+from pagewarden.advise.types import Advice
+from pagewarden.apply.policy import Policy, Verdict
+from pagewarden.cli.common import (
+    add_format,
+    add_root,
+    advice_policy,
+    documentation_folder,
+    print_json,
+    print_text,
+    tell_container,
+)
 from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus
 
@@ -46,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, observe, advise, print."""
     check_observation(args)
+    tell_container(args.root)
     policy = advice_policy(args.root, args.workload)
     snapshot, machine, observed = observe(args, policy)
     advice = advise(snapshot, machine, policy, observed)
@@ -57,6 +68,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
 
         limits = configured_policy()
         verdicts = dict(previews(advice.recommendations, snapshot, machine, limits))
+        advice = with_verdicts(advice, verdicts)
     if args.format == "json":
         from pagewarden.report.wire import advice_document, unattended_document
 
@@ -68,3 +80,9 @@ def run(args: argparse.Namespace) -> ExitStatus:
         parts = render_advice(advice, observed.logs, steps=args.explain, pages=documentation_folder())
         print_text(chain(parts, render_unattended(verdicts, limits)))
     return ExitStatus.FOUND if args.check and not advice.quiet else ExitStatus.DONE
+
+
+def with_verdicts(advice: Advice, verdicts: Mapping[str, Verdict]) -> Advice:
+    """Note in each recommendation whether it would be applied without a person: the adviser knows no policy."""
+    judged = tuple(replace(entry, auto=verdicts[entry.key].allowed) for entry in advice.recommendations)
+    return replace(advice, recommendations=judged)

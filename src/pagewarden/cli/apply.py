@@ -11,7 +11,7 @@ from pagewarden.apply.plan import changes_of, plan_changes
 from pagewarden.apply.signals import ended_by_signals
 from pagewarden.apply.types import Change, Outcome
 from pagewarden.cli.applying import need_root, offline_scene, parse_key, running_system
-from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text
+from pagewarden.cli.common import add_format, add_root, advice_policy, print_json, print_text, tell_container
 from pagewarden.cli.observe import add_observation, check_observation, observe
 from pagewarden.errors import ExitStatus, UsageError
 
@@ -20,8 +20,8 @@ Change settings, in the running kernel and in /etc/sysctl.d/60-pagewarden.conf f
 recommends (all, or the KEYs named), or values of your own (KEY=VALUE), with the same checks. Old values are recorded
 first; every write is read back, and every zone compared with the prediction. What does not come out as predicted, or
 hurts, is undone at once. Settings made elsewhere are left alone. Afterwards the change is on probation: watched by
-pagewarden-probation.service where it is enabled, otherwise by this command while it stays on a terminal, and taken
-back if it hurts or does not help. Undo: pagewarden revert."""
+pagewarden-probation.service where its path unit is up, otherwise by this command while it stays on a terminal, and
+taken back if it hurts or does not help. Undo: pagewarden revert."""
 
 EPILOG = f"""\
 examples:
@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> ExitStatus:
     if args.root != "/":
         raise UsageError("--root is for --dry-run: settings are changed on this machine alone")
     need_root("apply", args.words, look="pagewarden apply --dry-run")
+    tell_container(args.root)
     changes = _wanted(args, own, named)
     from pagewarden.apply.probation_run import apply_on_probation
     from pagewarden.cli.following import follow, terms_of
@@ -145,6 +146,7 @@ def _wanted(args: argparse.Namespace, own: list[Change], named: list[str]) -> tu
 
 
 def _dry_run(args: argparse.Namespace, own: list[Change], named: list[str]) -> ExitStatus:
+    tell_container(args.root)
     scene = offline_scene(args.root)
     plan = plan_changes(scene, _wanted(args, own, named), force=args.force)
     notes = plan.notes

@@ -9,19 +9,16 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from pagewarden import __version__
-from pagewarden.apply.paths import SNIPPET, Paths
+from pagewarden.apply.looking import boot_id_below, record_below, scene_of, snippet_of
+from pagewarden.apply.paths import Paths
 from pagewarden.apply.plan import Scene
 from pagewarden.apply.probation import Probation
 from pagewarden.apply.runtime import Kernel
 from pagewarden.apply.standing import standings
-from pagewarden.apply.state import load_record
 from pagewarden.apply.transaction import System
-from pagewarden.apply.types import Clock, Record, Snippet, Standing
+from pagewarden.apply.types import Clock, Standing
 from pagewarden.cli.common import read_machine
-from pagewarden.errors import ApplyError, NeedsRoot, PermissionDenied, UsageError
-from pagewarden.procfs.reader import FolderRoot
-from pagewarden.procfs.tuners import TunerFacts, read_tuners
+from pagewarden.errors import NeedsRoot, PermissionDenied, UsageError
 from pagewarden.procfs.types import Snapshot
 
 
@@ -67,25 +64,7 @@ def offline_scene(root: str) -> Scene:
 
     :raises PagewardenError: nothing there, or damaged.
     """
-    snapshot, machine = read_machine(root)
-    return Scene(
-        snapshot=snapshot,
-        machine=machine,
-        record=record_below(root),
-        snippet=_snippet(snapshot),
-        boot_id=boot_id_below(root),
-        now=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=__version__,
-        tuners=read_tuners(FolderRoot("/")) if snapshot.live else TunerFacts(),
-    )
-
-
-def record_below(root: str) -> Record:
-    """Read what we changed on a machine; nothing where the root is an archive, which does not hold it.
-
-    :raises ApplyError: the record is damaged.
-    """
-    return load_record(Paths(Path(root))) if Path(root).is_dir() else Record()
+    return scene_of(root, *read_machine(root))
 
 
 def changes_below(root: str, snapshot: Snapshot) -> tuple[Standing, ...]:
@@ -98,7 +77,7 @@ def changes_below(root: str, snapshot: Snapshot) -> tuple[Standing, ...]:
     except PermissionDenied as error:
         print(f"pagewarden: what it changed here is not known: {error}", file=sys.stderr)
         return ()
-    return standings(record, _snippet(snapshot), snapshot.sysctls, boot_id_below(root))
+    return standings(record, snippet_of(snapshot), snapshot.sysctls, boot_id_below(root))
 
 
 def probation_below(root: str) -> Probation | None:
@@ -112,20 +91,3 @@ def probation_below(root: str) -> Probation | None:
     from pagewarden.apply.probation_file import load_probation
 
     return load_probation(paths)
-
-
-def boot_id_below(root: str) -> str:
-    """Name the boot; empty where nothing tells."""
-    try:
-        return Kernel(Paths(Path(root))).boot_id()
-    except ApplyError:
-        return ""
-
-
-def _snippet(snapshot: Snapshot) -> Snippet:
-    found = next((file for file in snapshot.sysctl_files if file.path == SNIPPET), None)
-    if found is None:
-        return Snippet(None)
-    if found.link is not None:
-        return Snippet(None, "a link")
-    return Snippet(found.text, "" if found.text is not None else "it could not be read")

@@ -11,6 +11,7 @@ from pagewarden.advise.policy import AdvicePolicy, Workload
 from pagewarden.errors import ReadError, UsageError
 from pagewarden.kernel.machine import Machine, machine_of
 from pagewarden.kernel.version import KernelVersion, parse_version
+from pagewarden.procfs.container import in_container
 from pagewarden.procfs.roots import open_root
 from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.procfs.types import Snapshot
@@ -90,6 +91,16 @@ def read_machine(root: str) -> tuple[Snapshot, Machine]:
         path = "proc/zoneinfo" if root == "/" else f"{root.rstrip('/')}/proc/zoneinfo"
         raise ReadError(path, "not there; without it nothing can be said about the zones", missing=True)
     return snapshot, machine_of(snapshot)
+
+
+def tell_container(root: str) -> None:
+    """Say on standard error where a container is looked at from within: the rest of the answer holds all the same."""
+    if root == "/" and in_container():
+        print(
+            "pagewarden: this is a container, or WSL: zones and vm.* settings are those of the machine it runs on; "
+            "what sets them there is not seen here, and to write them is to change them for all",
+            file=sys.stderr,
+        )
 
 
 def advice_policy(root: str, workload: str | None = None) -> AdvicePolicy:

@@ -1,8 +1,8 @@
 """A change on probation, followed until it ends: by `apply` after a change, and by `probation --watch`."""
 
+import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pagewarden.apply.probation import Decision, Ending, Probation, Sign
 from pagewarden.apply.probation_run import Terms, pause_seconds, promise_of, seconds_left, watch_once
@@ -13,7 +13,6 @@ from pagewarden.cli.unattended import RefusalCounter, configured_policy
 from pagewarden.errors import ExitStatus, PagewardenError
 
 UNIT = "pagewarden-probation.path"
-_UNIT_LINKS = tuple(f"/etc/systemd/system/{target}.wants/{UNIT}" for target in ("multi-user.target", "paths.target"))
 _MOST_FAILURES = 5
 
 
@@ -29,8 +28,11 @@ def terms_of(changes: Sequence[Change]) -> Terms:
 
 
 def unit_watches() -> bool:
-    """Whether systemd starts the watching: the path unit is enabled, and systemd runs."""
-    return Path("/run/systemd/system").is_dir() and any(Path(link).exists() for link in _UNIT_LINKS)
+    """Whether systemd starts the watching: the path unit is up. One that is enabled alone waits for the next boot."""
+    try:
+        return subprocess.run(("systemctl", "is-active", "--quiet", UNIT), check=False, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def follow(system: System, *, stay: bool) -> ExitStatus:
@@ -39,8 +41,8 @@ def follow(system: System, *, stay: bool) -> ExitStatus:
         print("On probation: pagewarden-probation.service watches it (see pagewarden probation).", file=sys.stderr)
         return ExitStatus.DONE
     if not stay or not sys.stderr.isatty():
-        print("On probation, but nobody watches it: run 'pagewarden probation --watch', or enable", file=sys.stderr)
-        print(f"{UNIT} before the next change.", file=sys.stderr)
+        print("On probation, but nobody watches it: run 'pagewarden probation --watch'. For this and", file=sys.stderr)
+        print(f"all later changes: 'systemctl enable --now {UNIT}'.", file=sys.stderr)
         return ExitStatus.DONE
     print("On probation. Ctrl-C stops the watching and keeps the change.", file=sys.stderr)
     try:
@@ -55,19 +57,21 @@ def watch(system: System) -> ExitStatus:
 
     :raises PagewardenError: what was decided could not be done, several times over.
     """
-    counter, failures = RefusalCounter(), 0
+    counter, failures, said = RefusalCounter(), 0, ""
     with ended_by_signals():
         for note in recover(system):
             print(note)
     while True:
         try:
             probation = watch_once(system, counter)
-            failures = 0
+            failures, said = 0, ""
         except PagewardenError as error:
             failures += 1
             if failures == _MOST_FAILURES:
                 raise
-            print(f"pagewarden: {error}", file=sys.stderr)
+            if str(error) != said:
+                said = str(error)
+                print(f"pagewarden: {said}; it is tried again", file=sys.stderr)
             system.clock.sleep(10.0)
             continue
         if probation is None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pagewarden import __version__
+from pagewarden.apply.looking import record_below
 from pagewarden.apply.paths import SNIPPET, Paths
-from pagewarden.cli.applying import record_below
 from pagewarden.errors import ExitStatus, PagewardenError, PermissionDenied, UsageError
 from pagewarden.service.environment import InstallError, code_folders, objections, program
 from pagewarden.service.install import (

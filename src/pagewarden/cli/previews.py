@@ -5,15 +5,13 @@ from datetime import UTC, datetime
 
 from pagewarden.advise.types import Recommendation
 from pagewarden.apply.bounds import key_refusal
-from pagewarden.apply.owners import owners
+from pagewarden.apply.looking import scene_of, stands_against
 from pagewarden.apply.paths import Paths
 from pagewarden.apply.policy import Policy, Proposal, Situation, Verdict, judge
 from pagewarden.apply.probation_file import load_probation, load_trials
 from pagewarden.cli.status import service_state
 from pagewarden.history.types import ServiceState
 from pagewarden.kernel.machine import Machine
-from pagewarden.procfs.reader import FolderRoot
-from pagewarden.procfs.tuners import read_tuners
 from pagewarden.procfs.types import Snapshot
 
 
@@ -33,17 +31,13 @@ def previews(
         trials=load_trials(paths),
         on_probation=load_probation(paths) is not None,
     )
-    since = _standing_since()
-    tuners = read_tuners(FolderRoot("/"))
+    since, scene = _standing_since(), scene_of("/", snapshot, machine)
     found: dict[str, Verdict] = {}
     for entry in recommendations:
-        refused = key_refusal(machine, entry.key)
-        others = [f"{owner.name} sets it: {owner.evidence}" for owner in owners(tuners, [entry.key])]
-        if refused is not None:
-            found[entry.key] = Verdict((refused,))
-        else:
-            verdict = judge(_proposal(entry, since, now), policy, situation)
-            found[entry.key] = Verdict((*others, *verdict.reasons))
+        against = stands_against(scene, entry)
+        if key_refusal(machine, entry.key) is None:
+            against = (*against, *judge(_proposal(entry, since, now), policy, situation).reasons)
+        found[entry.key] = Verdict(tuple(against))
     return found
 
 

@@ -17,7 +17,7 @@ from pagewarden.errors import ApplyError, ExitStatus, UsageError
 HELP = """\
 Show the change that is on probation: what it promised, what was before, what has been counted since; and what became of
 earlier changes. A change that hurts is taken back at once, one that does not help at the end. --watch does the
-watching, until the end; pagewarden-probation.service runs it where that is enabled."""
+watching, until the end; pagewarden-probation.service runs it where its path unit is up."""
 
 EPILOG = """\
 examples:

@@ -6,7 +6,15 @@ from dataclasses import replace
 from itertools import chain
 
 from pagewarden.cli.applying import changes_below, probation_below
-from pagewarden.cli.common import add_format, add_root, how_to_start, print_json, print_text, read_machine
+from pagewarden.cli.common import (
+    add_format,
+    add_root,
+    how_to_start,
+    print_json,
+    print_text,
+    read_machine,
+    tell_container,
+)
 from pagewarden.diagnose.settings import settings_of
 from pagewarden.errors import ExitStatus, ReadError
 from pagewarden.history.state import parse_state
@@ -35,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> ExitStatus:
     """Read, fit, print."""
+    tell_container(args.root)
     snapshot, machine = read_machine(args.root)
     settings = settings_of(snapshot, machine)
     changes = changes_below(args.root, snapshot)

@@ -18,6 +18,9 @@ class Clock(Protocol):
     def wall_seconds(self) -> float:
         """Give the wall clock, in seconds since 1970."""
 
+    def boot_seconds(self) -> float:
+        """Give the time since boot with that in which the machine slept: it and the wall clock go on together."""
+
     def wait(self, poller: "select.poll", timeout_ns: int, *, busy: bool) -> list[tuple[int, int]]:
         """Wait for the descriptors of a poller, at most so long; give those that are ready.
 
@@ -35,6 +38,10 @@ class MachineClock:
     def wall_seconds(self) -> float:
         """Give CLOCK_REALTIME."""
         return time.time()
+
+    def boot_seconds(self) -> float:
+        """Give CLOCK_BOOTTIME."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wait(self, poller: "select.poll", timeout_ns: int, *, busy: bool) -> list[tuple[int, int]]:
         """Sleep until something is ready or the time is over; rounded up, so that nobody wakes too early."""
@@ -56,6 +63,10 @@ class FastClock:
     def wall_seconds(self) -> float:
         """Give the wall clock."""
         return self._wall + self._passed_ns / SECOND_NS
+
+    def boot_seconds(self) -> float:
+        """Give the time that has passed: nothing sleeps here."""
+        return self._passed_ns / SECOND_NS
 
     def wait(self, poller: "select.poll", timeout_ns: int, *, busy: bool) -> list[tuple[int, int]]:
         """Give what is ready; where nothing is and nothing is on its way, let the time pass."""

@@ -94,7 +94,7 @@ class Service:
         self._poller.register(self._signals, select.POLLIN)
         now_ns = clock.now_ns()
         self._log = LogReader(self._poller, options.journal, now_ns)
-        self._clock_offset = clock.wall_seconds() - now_ns / SECOND_NS
+        self._clock_offset = clock.wall_seconds() - clock.boot_seconds()
         self._advise_settings: dict[str, Any] = {}
         self._apply_settings: dict[str, Any] = {}
         self._metrics_path = ""
@@ -205,6 +205,8 @@ class Service:
             waits.append(log_ns)
         if self._pressed:
             waits.append(max(0, self._state.last_ns + self._state.limits.shortest_ns - now_ns))
+        if self._notifier.watchdog_ns is not None:
+            waits.append(self._notifier.watchdog_ns // 2)  # a turn is a sign of life, a reading is not needed for it
         return min(waits)
 
     def _may_poll_early(self, now_ns: int) -> bool:
@@ -226,7 +228,7 @@ class Service:
 
     def _check_clock(self) -> None:
         """Notice a wall clock that jumps: what is kept on disk has its times."""
-        offset = self._clock.wall_seconds() - self._clock.now_ns() / SECOND_NS
+        offset = self._clock.wall_seconds() - self._clock.boot_seconds()
         jump = offset - self._clock_offset
         self._clock_offset = offset
         if abs(jump) > CLOCK_JUMP_SECONDS:
@@ -374,8 +376,6 @@ class Service:
     def _take_config(self, answer: list[tuple[str, str, Any]]) -> None:
         values = {(section, name): value for section, name, value in answer}
         longest = int(values["service", "poll_max_seconds"]) * SECOND_NS
-        if self._notifier.watchdog_ns is not None:
-            longest = min(longest, self._notifier.watchdog_ns // 2)
         shortest = min(int(values["service", "poll_min_seconds"]) * SECOND_NS, longest)
         self._limits = Limits(shortest, longest, bool(values["service", "daily_summary"]))
         self._advise_settings = {name: value for section, name, value in answer if section == "advise"}

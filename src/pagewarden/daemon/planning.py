@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pagewarden.advise.types import Recommendation
+from pagewarden.apply.looking import scene_of, stands_against
 from pagewarden.apply.paths import Paths
+from pagewarden.apply.plan import Scene
 from pagewarden.apply.plan_file import MOST_CHANGES, PLAN_NAME, PlannedChange, leave_plan, plan_text, withdraw_plan
 from pagewarden.apply.policy import Policy, Proposal, Situation, judge
 from pagewarden.apply.probation_file import load_probation, load_trials
 from pagewarden.apply.probation_run import promise_of
+from pagewarden.apply.winners import unknown_files
 from pagewarden.daemon.work import Question
-from pagewarden.errors import ApplyError
+from pagewarden.errors import ApplyError, PermissionDenied
+from pagewarden.kernel.machine import machine_of
 from pagewarden.procfs.types import Snapshot
 
 _LONGEST = 1000
@@ -31,7 +35,10 @@ def make_plan(
     """
     try:
         situation = situation_of(question.root, snapshot, now)
-        changes = plan_changes(recommendations, situation, policy_of(question.apply), question.since)
+        scene = _scene(question.root, snapshot) if recommendations else None
+        # What `apply` would refuse is not planned: it would be refused every hour.
+        possible = [one for one in recommendations if scene is None or not stands_against(scene, one)]
+        changes = plan_changes(possible, situation, policy_of(question.apply), question.since)
         if question.run_folder is not None:
             keep_plan(changes, question.run_folder, now, question.boot_id)
     except ApplyError as error:
@@ -59,6 +66,19 @@ def situation_of(root: str, snapshot: Snapshot, now: datetime) -> Situation:
         trials=load_trials(paths) if _may_read(paths.trials) else (),
         on_probation=paths.probation.exists(),
     )
+
+
+def _scene(root: str, snapshot: Snapshot) -> Scene | None:
+    """Give what `apply` itself would judge by; None where it is not all to be read here, which is left to `apply`.
+
+    :raises ApplyError: the record is damaged.
+    """
+    if snapshot.torn or unknown_files(snapshot):
+        return None
+    try:
+        return scene_of(root, snapshot, machine_of(snapshot))
+    except PermissionDenied:
+        return None
 
 
 def watched(root: str, now: datetime) -> list[tuple[str, str, str, float]]:

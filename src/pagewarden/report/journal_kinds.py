@@ -165,7 +165,9 @@ KINDS = (
         "Marks or reserves date from an earlier size of the zones",
         "Memory was plugged or freed since the kernel computed them. Writing the value in force again renews "
         "them:\n\n"
-        "    sysctl -w vm.min_free_kbytes=$(sysctl -n vm.min_free_kbytes)",
+        "    sysctl -w vm.watermark_scale_factor=$(sysctl -n vm.watermark_scale_factor)\n\n"
+        "Before Linux 4.6 there is none: vm.min_free_kbytes does it there. Elsewhere a written vm.min_free_kbytes "
+        "counts as yours from then on, and the kernel no longer chooses it.",
     ),
     JournalKind(
         "boost-hidden",

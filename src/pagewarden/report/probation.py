@@ -55,6 +55,6 @@ def _running(probation: Probation) -> Iterator[RenderableType]:
 
 def _trial(trial: Trial) -> Iterator[RenderableType]:
     yield Text(f"{trial.at:%Y-%m-%d %H:%M} UTC  {trial.key}: {trial.before} -> {trial.value}")
-    yield Padding(Text(f"taken back: {trial.undone}" if trial.undone else "stayed", style="dim"), (0, 0, 0, 4))
+    yield Padding(Text(f"given up: {trial.undone}" if trial.undone else "stayed", style="dim"), (0, 0, 0, 4))
     if trial.bought:
         yield Padding(Text(trial.bought, style="dim"), (0, 0, 0, 4))

@@ -57,7 +57,7 @@ class ProbationTrial(Document):
     at: str
     ended_at: str | None
     unattended: bool
-    undone: str | None = field(metadata=said("why it was taken back; null where it stays"))
+    undone: str | None = field(metadata=said("why it was given up: taken back, or left to others; null where it stays"))
     promised: str | None
     bought: str | None
 

@@ -78,7 +78,7 @@ def test_the_good_case_is_allowed() -> None:
             {"evidence_latest": NOW - 4 * DAY},
             {},
             {"trials": (trial(3 * DAY, undone="stalls rose"),)},
-            "it was tried 2026-11-22 12:00 UTC and taken back (stalls rose); there is no evidence since",
+            "it was tried 2026-11-22 12:00 UTC and given up (stalls rose); there is no evidence since",
         ),
         ({"evidence_latest": None}, {}, {"trials": (trial(3 * DAY, undone="x"),)}, "there is no evidence since"),
     ],

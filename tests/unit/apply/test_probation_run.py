@@ -1,9 +1,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
 
 from pagewarden.apply import state as apply_state
@@ -15,6 +17,7 @@ from pagewarden.apply.state import load_record, locked
 from pagewarden.apply.transaction import System, apply_changes, recover, revert_changes
 from pagewarden.apply.types import Change
 from pagewarden.errors import ApplyError, ChangeUndone
+from pagewarden.report.probation import render_probation
 
 MIN, SCALE = "vm.min_free_kbytes", "vm.watermark_scale_factor"
 UPTIME = 90_000.0
@@ -143,15 +146,51 @@ def test_a_clock_that_jumps_ends_nothing(watched: Watched) -> None:
     assert watched.watch() == "keep"
 
 
+def test_while_the_machine_sleeps_nothing_is_watched(watched: Watched) -> None:
+    watched.apply()
+    watched.machine.slept_seconds = 8 * 3600.0
+    watched.tick(8 * 3600.0 + 60)
+    assert watched.watch() == ""
+    watched.tick(850)
+    assert watched.watch() == "keep"
+
+
+def test_refused_allocations_are_counted_from_a_time_that_the_journal_knows(watched: Watched) -> None:
+    watched.machine.slept_seconds = UPTIME - 1000
+    asked: list[float] = []
+
+    def count(since: float) -> int:
+        asked.append(since)
+        return 0
+
+    change = Change(MIN, watched.wanted, "because")
+    apply_on_probation(watched.system, [change], Terms(900.0, True, Sign.FAILURES, count))
+    watch_once(watched.system, count)
+    assert asked == [0.0, 1000.0]
+
+
 def test_somebody_elses_value_is_left(watched: Watched) -> None:
     watched.apply()
     watched.machine.write(MIN, "70000")
     watched.tick(10)
     assert watched.watch() == "lost"
     assert watched.machine.value(MIN) == "70000"
+    assert not (watched.machine.root / SNIPPET[1:]).exists(), "the next boot would bring ours back"
+    assert [entry.key for entry in load_record(watched.system.paths).retired] == [MIN]
     assert (
         load_trials(watched.system.paths)[0].undone == f"{MIN} is 70000, not the {watched.wanted} that was on probation"
     )
+
+
+def test_of_several_only_what_was_set_by_somebody_else_is_let_go(watched: Watched) -> None:
+    changes = [Change(SCALE, "20", "because"), Change(MIN, watched.wanted, "because")]
+    apply_on_probation(watched.system, changes, watched.terms())
+    watched.machine.write(MIN, "70000")
+    watched.tick(10)
+    assert watched.watch() == "lost"
+    assert (watched.machine.value(MIN), watched.machine.value(SCALE)) == ("70000", "20")
+    assert f"{SCALE} = 20" in (watched.machine.root / SNIPPET[1:]).read_text()
+    assert [entry.key for entry in load_record(watched.system.paths).owned] == [SCALE]
 
 
 def test_a_revert_by_hand_ends_it(watched: Watched) -> None:
@@ -172,6 +211,53 @@ def test_the_value_before_was_ours_as_well(watched: Watched) -> None:
     owned = load_record(watched.system.paths).owns(MIN)
     assert owned is not None
     assert (owned.value, owned.original) == (watched.wanted, watched.before)
+
+
+def _harm(watched: Watched) -> None:
+    watched.machine.vmstat["oom_kill"] += 1
+    watched.tick(5)
+
+
+def _edit(watched: Watched) -> None:
+    snippet = watched.machine.root / SNIPPET[1:]
+    snippet.write_text(snippet.read_text() + "# mine now\n")
+
+
+@pytest.mark.parametrize(
+    ("take_over", "why"),
+    [
+        (_edit, f"{MIN} is left alone: {SNIPPET} was edited and sets it"),
+        (lambda watched: watched.system.paths.record.unlink(), "the record of what pagewarden changed does not name"),
+    ],
+)
+def test_harm_of_what_is_somebody_elses_by_now_ends_it(
+    watched: Watched, take_over: Callable[[Watched], None], why: str
+) -> None:
+    watched.apply()
+    take_over(watched)
+    _harm(watched)
+    assert watched.watch() == "lost"
+    assert watched.watch() == "none"
+    assert watched.machine.value(MIN) == watched.wanted
+    undone = load_trials(watched.system.paths)[0].undone
+    assert undone.startswith("1 OOM kill(s) since the change; ")
+    console = Console(file=StringIO(), width=200)
+    for part in render_probation(None, load_trials(watched.system.paths)):
+        console.print(part)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "given up: 1 OOM kill(s)" in said
+    assert "taken back" not in said
+    assert why in undone
+
+
+def test_where_the_value_before_is_refused_the_machines_own_is_put_back(watched: Watched) -> None:
+    apply_changes(watched.system, [Change(MIN, watched.wanted, "by hand")])
+    watched.apply(str(int(watched.wanted) + 4096))
+    (watched.machine.root / "etc/sysctl.d/99-db.conf").write_text(f"{MIN} = 50000\n")
+    _harm(watched)
+    assert watched.watch() == "harm"
+    assert watched.watch() == "none"
+    assert watched.machine.value(MIN) == watched.before
 
 
 def test_a_second_change_ends_the_first_probation(watched: Watched) -> None:
@@ -237,7 +323,7 @@ def test_a_crash_between_decision_and_undo_is_made_good(watched: Watched, monkey
     watched.machine.vmstat["oom_kill"] += 1
     watched.tick(5)
     with monkeypatch.context() as patch:
-        patch.setattr(probation_run, "_carry_out", lambda *args: None)
+        patch.setattr(probation_run, "_carry_out", lambda system, probation, decision: decision)
         assert watched.watch() == "harm"
     assert watched.machine.value(MIN) == watched.wanted
     watched.machine.vmstat["oom_kill"] -= 1

@@ -10,8 +10,13 @@ import pytest
 from tests.conftest import DATA
 from tests.documents import validated
 
+from pagewarden.advise.advice import advise
+from pagewarden.apply.policy import Verdict
+from pagewarden.cli.advise import with_verdicts
 from pagewarden.cli.main import main
 from pagewarden.cli.schema import DOCUMENTS
+from pagewarden.kernel.machine import machine_of
+from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.report.wire import AdviceDocument
 from pagewarden.report.wire_status import Status
 
@@ -250,3 +255,12 @@ def test_advise_tells_an_empty_log_from_one_without_a_report(
     both = said(report, empty, quiet)
     assert f"No line was read in {empty}: empty." in both
     assert "Read " not in both
+
+
+def test_auto_says_what_the_policy_would() -> None:
+    machine = read_snapshot(str(MACHINES / "db1-16g"))
+    advice = advise(machine, machine_of(machine))
+    assert [entry.auto for entry in advice.recommendations] == [False]
+    for verdict in (Verdict(()), Verdict(("too soon",))):
+        (entry,) = with_verdicts(advice, {"vm.min_free_kbytes": verdict}).recommendations
+        assert entry.auto is verdict.allowed

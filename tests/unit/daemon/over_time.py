@@ -23,6 +23,7 @@ class SeenClock(FastClock):
     def __init__(self, each_turn: Callable[[float], None]) -> None:
         super().__init__(START)
         self._each_turn = each_turn
+        self._slept = 0.0
 
     def wait(self, poller: "select.poll", timeout_ns: int, *, busy: bool) -> list[tuple[int, int]]:
         self._each_turn(self.now_ns() / SECOND_NS)
@@ -32,16 +33,29 @@ class SeenClock(FastClock):
         """Set the wall clock ahead; time goes on as before."""
         self._wall += seconds
 
+    def sleep(self, seconds: float) -> None:
+        """Let the machine sleep: the monotonic clock stands still."""
+        self._wall += seconds
+        self._slept += seconds
+
+    def boot_seconds(self) -> float:
+        return super().boot_seconds() + self._slept
+
 
 def run(
-    root: Path, folder: Path, seconds: int, each_turn: Callable[[float], None], clock: SeenClock | None = None
+    root: Path,
+    folder: Path,
+    seconds: int,
+    each_turn: Callable[[float], None],
+    clock: SeenClock | None = None,
+    notifier: Notifier | None = None,
 ) -> Entries:
     """Let the service run for so long; give its entries in the journal."""
     entries: Entries = []
     options = Options(root=str(root), state_folder=str(folder), run_folder=str(folder), fast_seconds=seconds)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
-        Service(options, clock or SeenClock(each_turn), entries.append, Notifier({})).run()
+        Service(options, clock or SeenClock(each_turn), entries.append, notifier or Notifier({})).run()
     finally:
         signal.set_wakeup_fd(-1)
         for number, handler in handlers.items():

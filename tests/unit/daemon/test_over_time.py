@@ -16,6 +16,7 @@ from tests.unit.daemon.over_time import START, SeenClock, cause_entries, run
 from pagewarden.apply.paths import Paths
 from pagewarden.apply.probation import Baseline, Counts, Probation, Reading, Watched
 from pagewarden.apply.probation_file import store_probation
+from pagewarden.daemon.notify import Notifier
 from pagewarden.history.read import open_reader
 
 HOUR = 3600
@@ -26,6 +27,13 @@ MACHINE = DATA / "machines" / "db1-16g"
 def root(tmp_path: Path) -> Path:
     """Give a machine in a folder, which the test may change."""
     return Path(shutil.copytree(MACHINE, tmp_path / "root"))
+
+
+@pytest.fixture
+def unclaimed(root: Path) -> Path:
+    """Give the same machine, where no file sets vm.min_free_kbytes."""
+    (root / "etc/sysctl.d/90-db.conf").unlink()
+    return root
 
 
 @pytest.fixture
@@ -91,7 +99,7 @@ def plan_at(work: Path) -> dict[str, Any] | None:
 
 
 @pytest.mark.thorough
-def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
+def test_a_plan_is_left_renewed_and_withdrawn(unclaimed: Path, work: Path) -> None:
     """vm.min_free_kbytes is below the kernel's own choice: after a day that is enough for the policy."""
     made: dict[str, float] = {}
 
@@ -103,7 +111,7 @@ def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
                 ("vm.min_free_kbytes", "8192", "16208")
             ]
 
-    entries = run(root, work, 27 * HOUR + 300, each_turn)
+    entries = run(unclaimed, work, 27 * HOUR + 300, each_turn)
     times = sorted(made.values())
     assert len(cause_entries(entries, "below-kernel-default")) == 1
     assert 24 * HOUR <= times[0] < 25 * HOUR + 120, times
@@ -112,8 +120,23 @@ def test_a_plan_is_left_renewed_and_withdrawn(root: Path, work: Path) -> None:
     assert plan_at(work) is None, "a service that has ended stands for no plan"
 
 
+def test_no_plan_for_what_apply_would_refuse(root: Path, work: Path) -> None:
+    """Somebody's file sets the value: that is for them to change, and would be refused every hour."""
+    write_config(root, "[apply]\nevidence_age_hours = 1\n")
+    seen: list[float] = []
+
+    def each_turn(seconds: float) -> None:
+        if plan_at(work) is not None:
+            seen.append(seconds)
+
+    entries = run(root, work, 8 * HOUR, each_turn)
+    assert seen == []
+    assert len(cause_entries(entries, "below-kernel-default")) == 1
+
+
 @pytest.mark.thorough
-def test_no_plan_while_a_change_is_on_probation(root: Path, work: Path) -> None:
+def test_no_plan_while_a_change_is_on_probation(unclaimed: Path, work: Path) -> None:
+    root = unclaimed
     write_config(root, "[apply]\nevidence_age_hours = 1\n")
     begun_at, seen = 7 * HOUR, []
 
@@ -203,6 +226,29 @@ def test_the_wall_clock_jumps(root: Path, work: Path) -> None:
     assert told[1] == "wall clock works again"
     polls = json.loads((work / "state.json").read_text())["poll_count"]
     assert polls >= 20, "time to the next reading is not the wall clock's"
+
+
+def test_a_poll_interval_above_the_watchdog_is_kept_and_the_watchdog_fed(root: Path, work: Path) -> None:
+    write_config(root, "[service]\npoll_max_seconds = 600\n")
+    turns: list[float] = []
+    run(root, work, 3600, turns.append, notifier=Notifier({"WATCHDOG_USEC": "180000000"}))
+    assert max(later - earlier for earlier, later in pairwise(turns)) <= 90
+    assert json.loads((work / "state.json").read_text())["poll_count"] < 12
+
+
+def test_the_machine_sleeps(root: Path, work: Path) -> None:
+    """Suspended for a night: no clock jumped, and nothing is told."""
+
+    def each_turn(seconds: float) -> None:
+        if seconds >= 600 and not slept:
+            slept.append(seconds)
+            clock.sleep(8 * 3600)
+
+    slept: list[float] = []
+    clock = SeenClock(each_turn)
+    entries = run(root, work, 1200, each_turn, clock)
+    assert slept
+    assert not [entry["MESSAGE"] for entry in entries if "wall clock" in entry["MESSAGE"]]
 
 
 def test_metrics_are_written_at_most_once_a_minute(root: Path, work: Path) -> None:

@@ -7,9 +7,12 @@ import uuid
 from pathlib import Path
 
 import pytest
-from tests.conftest import PROJECT
+from tests.conftest import DATA, PROJECT
 
+from pagewarden.advise.watermarks import renewing_write
 from pagewarden.diagnose.types import Cause, FindingCause
+from pagewarden.kernel.machine import machine_of
+from pagewarden.procfs.snapshot import read_snapshot
 from pagewarden.report.journal import finding_fields, plain_line, service_fields
 from pagewarden.report.journal_kinds import BY_NAME, KINDS, catalog_text
 
@@ -116,3 +119,9 @@ def test_systemd_takes_the_catalog(tmp_path: Path) -> None:
     subprocess.run([*command, "--update-catalog"], check=True, timeout=60)
     shown = subprocess.run([*command, "--list-catalog"], check=True, capture_output=True, text=True, timeout=60).stdout
     assert all(f"{kind.message_id} pagewarden: {kind.subject}" in shown for kind in KINDS)
+
+
+def test_stale_marks_are_renewed_as_the_adviser_does() -> None:
+    machine = machine_of(read_snapshot(str(DATA / "machines" / "guest-4g")))
+    key = renewing_write(machine, 1).key
+    assert f"sysctl -w {key}=$(sysctl -n {key})" in BY_NAME["stale-watermarks"].body

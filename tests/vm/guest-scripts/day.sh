@@ -87,7 +87,7 @@ systemd-run -q --scope -p MemoryMax=24M -p MemorySwapMax=0 python3 -c 'bytearray
 wait_for 'harm takes it back' is_in_force "$first"
 wait_for 'which is said' says 'taken back at once: [0-9]* OOM kill' journalctl -q --no-pager -o cat -u pagewarden-probation
 wait_for 'and the watching ends' status_is 3 systemctl is-active pagewarden-probation.service
-check 'what became of it' says 'taken back' pagewarden probation
+check 'what became of it' says 'given up' pagewarden probation
 
 # A person does it all the same, and changes their mind.
 check 'apply' pagewarden apply --no-watch "$key=$made"
