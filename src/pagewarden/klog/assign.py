@@ -272,10 +272,14 @@ def _is_other_kill(builder: Builder, slot: Slot, text: str) -> bool:
     """Whether a kill without a report of its own belongs to another than this one."""
     if not builder.starts_inside:
         return False
+    if slot in (Slot.LIMIT, Slot.MEMCG_COUNTER):
+        return bool(builder.killed_pids())  # they stand before the kill
     pid = None
     if slot is Slot.KILL:
         kill = decode_oom.parse_kill(text)
         pid = kill.victim.pid if kill is not None and kill.victim is not None else None
+        if kill is not None and builder.killed_pids() and builder.oom.continues(kill):
+            return False
     elif slot is Slot.KILL_SUMMARY:
         summary = decode_oom.parse_kill_summary(text)
         pid = summary.pid if summary is not None else None

@@ -147,9 +147,13 @@ class Builder:
 
     def killed_another(self, pid: int) -> bool:
         """Whether it names a process killed already, and that is another."""
-        self._flush()
-        known = self.oom.killed_pids()
+        known = self.killed_pids()
         return bool(known) and pid not in known
+
+    def killed_pids(self) -> set[int]:
+        """The processes that it names as killed."""
+        self._flush()
+        return self.oom.killed_pids()
 
     def put(self, slot: Slot, line: LogLine) -> None:
         """Take a line that belongs here."""

@@ -302,6 +302,32 @@ class TestWithoutOpeningLine:
         assert report.victim is not None
         assert (report.victim.score, report.victim.uid, report.victim.total_vm_kb) == (9, 48, 4)
 
+    @pytest.mark.parametrize(
+        "chosen",
+        [
+            "Memory cgroup out of memory: Kill process 5 (x) score 9 or sacrifice child\n",
+            "Out of memory: kill process 5 (x) score 179248 or a child\n",
+        ],
+    )
+    @pytest.mark.parametrize("before", ["", "x invoked oom-killer: gfp_mask=0xd0, order=0, oom_adj=0\nMem-Info:\n"])
+    def test_a_child_killed_in_place_of_the_process_that_was_chosen(self, before: str, chosen: str) -> None:
+        report = only_report(f"{before}{chosen}Killed process 6 (y) total-vm:8kB\n")
+        assert [(victim.pid, victim.comm, victim.score) for victim in report.victims] == [(6, "y", None)]
+
+    def test_a_chosen_process_alone_and_the_next_kill(self) -> None:
+        chosen = "Out of memory: Kill process {0} (x) score 9 or sacrifice child\n"
+        reports = reports_of(chosen.format(5) + chosen.format(6) + "Killed process 6 (x) total-vm:8kB\n")
+        assert [[victim.pid for victim in report.victims] for report in reports] == [[5], [6]]
+
+    def test_a_control_groups_lines_behind_anothers_kill(self) -> None:
+        reports = reports_of(
+            "Out of memory: Kill process 5 (x) score 9 or sacrifice child\nKilled process 5 (x) total-vm:4kB\n"
+            "Task in /a/b killed as a result of limit of /a\nmemory: usage 8kB, limit 8kB, failcnt 3\n"
+        )
+        assert [report.kind for report in reports] == [OOM, ReportKind.MEMCG_OOM]
+        assert reports[1].memcg is not None
+        assert reports[1].memcg.limited == "/a"
+
     def test_each_kill_alone_is_its_own(self) -> None:
         assert [report.victims[0].pid for report in reports_of(KILL.format(7) + KILL.format(8) + KILL.format(9))] == [
             7,
