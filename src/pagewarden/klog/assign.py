@@ -130,7 +130,14 @@ class OpenReports:
                     self._interleave(builder)
                 self.trace_owner = builder
                 return builder
-        return self._open_speculative(line)
+        return self._just_headed(line) or self._open_speculative(line)
+
+    def _just_headed(self, line: LogLine) -> Builder | None:
+        """The report whose opening line is the line before this one: the task's name was changed in one of them."""
+        builder = next(self._candidates(line), None)
+        if builder is None or not builder.at_header or self.place - builder.last_place > 1:
+            return None
+        return builder
 
     def _interleave(self, builder: Builder) -> None:
         """Two reports are printed at once: from now on lines go to the one that lacks them."""

@@ -88,6 +88,13 @@ class Builder:
         return self.kind in OOM_KINDS
 
     @property
+    def at_header(self) -> bool:
+        """Whether nothing but its opening line has come, and that names the task and no process."""
+        header = self.header
+        named = header is not None and header.comm is not None and header.pid is None and header.long_comm is None
+        return named and self._slot is Slot.HEADER
+
+    @property
     def panicked(self) -> bool:
         """Whether the kernel panicked at its end, and names processor and task once more."""
         if self._slot is Slot.KILL:

@@ -219,6 +219,23 @@ def test_a_notice_far_before_a_report_is_not_about_it() -> None:
     assert report.suppressed == ()
 
 
+def test_a_task_whose_name_was_blanked_in_one_of_its_lines() -> None:
+    report = only_report(
+        "[    1.500000] xxxx: page allocation failure: order:0, mode:0x20\n"
+        "[    1.500001] CPU: 2 PID: 179 Comm: app Not tainted 4.9.56 #53\nCall Trace:\n[<802f63f2>] asks+0x1e/0x3c\n"
+    )
+    assert (report.comm, report.pid, report.cpu, report.release) == ("xxxx", 179, 2, "4.9.56")
+    assert [frame.function for frame in report.trace] == ["asks"]
+
+
+def test_another_tasks_line_that_is_not_the_next() -> None:
+    report = only_report(
+        "[    1.500000] a: page allocation failure: order:0, mode:0x20\n[    1.500000] something else\n"
+        "[    1.500001] CPU: 2 PID: 179 Comm: app Not tainted 4.9.56 #53\n"
+    )
+    assert (report.pid, report.release) == (None, None)
+
+
 def test_the_banner_gives_the_release_to_reports_without_one() -> None:
     text = (
         "Linux version 6.5.0-rc1 (x@y) #1\n"
