@@ -10,6 +10,7 @@ from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.left_out import usable_zone_lost
 from pagewarden.diagnose.low_zones import Reserve, reserve_of
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
+from pagewarden.diagnose.releases import format_bounds
 from pagewarden.diagnose.replay import Replay, ZoneReplay
 from pagewarden.diagnose.rights import has_discount, highest_zone, names_its_node
 from pagewarden.diagnose.types import Cause
@@ -20,6 +21,7 @@ from pagewarden.units import kb_to_pages
 
 MIN_FREE = "vm.min_free_kbytes"
 BOOST = "vm.watermark_boost_factor"
+_COMPACTS = (2, 6, 35)
 RATIO = "vm.lowmem_reserve_ratio"
 _NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
 
@@ -160,6 +162,8 @@ def _has_scale_factor(case: Case) -> bool:
 
 
 def _fragmented(case: Case) -> list[Remedy]:
+    if case.report.kind is ReportKind.NOMMU_FAILURE:
+        return [_smaller_mappings(), _against(f"do not expect much of {MIN_FREE}", "it makes no pages neighbours")]
     found = []
     order = case.report.order
     named = order is not None and case.caller.frame is not None and not falls_back(case.report)
@@ -186,9 +190,22 @@ def _fragmented(case: Case) -> list[Remedy]:
     return found
 
 
+def _smaller_mappings() -> Remedy:
+    """Compaction needs an MMU (mm/Kconfig: COMPACTION)."""
+    why = (
+        "without an MMU a mapping is one run of pages, and the kernel cannot move others away to make one: start large "
+    )
+    why += "programs early, give them smaller stacks and heaps, or add memory"
+    return Remedy("ask for less in one piece", "action:reduce-load", None, why)
+
+
 def _compaction(case: Case) -> Remedy:
     version = case.replay.version if case.replay.known else None
-    if version is not None and not version.at_least(2, 6, 35) and version.vendor != "el6":
+    if case.report.no_compaction:
+        why = "this one was built without compaction, so it cannot move pages together to make larger pieces"
+        return Remedy("use a kernel with CONFIG_COMPACTION", "action:kernel-upgrade", None, why)
+    old = format_bounds(case.report)[1] <= _COMPACTS if version is None else version.numbers < _COMPACTS
+    if old and (version is None or version.vendor != "el6"):
         why = "this kernel cannot move pages together; since 2.6.35 kernels do for requests like this one"
         return Remedy("update the kernel", "action:kernel-upgrade", None, why)
     why = "writing 1 to /proc/sys/vm/compact_memory moves pages together; it helps for a while (2.6.35 and later)"

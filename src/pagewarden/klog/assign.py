@@ -65,6 +65,8 @@ class OpenReports:
             return self._of_dump(slot, line)
         if slot in (Slot.CPUSET, Slot.HEADER_MORE):
             return self._of_cpuset(slot, line)
+        if slot is Slot.NO_COMPACTION:
+            return next((builder for builder in self._candidates(line) if builder.is_oom and builder.headed), None)
         if slot in KILL_SLOTS:
             return self._of_kill(slot, line)
         if slot in TABLE_SLOTS:

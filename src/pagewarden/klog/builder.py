@@ -9,7 +9,7 @@ from pagewarden.klog.build_dump import DumpBuilder, ZoneKey, is_whole, list_is_w
 from pagewarden.klog.build_oom import OomBuilder, SlabBuilder
 from pagewarden.klog.decode_header import Header
 from pagewarden.klog.slots import Slot
-from pagewarden.klog.types import NONE_KILLABLE, PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
+from pagewarden.klog.types import NO_COMPACTION, NONE_KILLABLE, PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
 from pagewarden.klog.wrapping import join_continuation
 
 MAX_FRAMES = 256
@@ -356,6 +356,7 @@ _APPLY: dict[Slot, Callable[[Builder, str], None]] = {
     Slot.CPU: Builder._apply_cpu,
     Slot.FRAMES: Builder._apply_frames,
     Slot.TRACE_MARK: Builder._apply_mark,
+    Slot.NO_COMPACTION: lambda builder, _: builder.note(NO_COMPACTION),
     Slot.HARDWARE: Builder._apply_hardware,
     Slot.WORKQUEUE: Builder._apply_workqueue,
     Slot.ZONE: lambda builder, text: builder.dump.add_zone(text, builder.last_number),

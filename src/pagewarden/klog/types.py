@@ -11,6 +11,7 @@ from enum import StrEnum
 
 PANICKED = "the kernel panicked instead of killing a process"
 NONE_KILLABLE = "no process was left that the kernel may kill"
+NO_COMPACTION = "the kernel was built without compaction (COMPACTION is disabled!!!)"
 """Notes of reports."""
 
 _ARCH_64_BIT = {
@@ -327,6 +328,11 @@ class Report:
     def none_killable(self) -> bool:
         """No process was left that the kernel may kill."""
         return NONE_KILLABLE in self.notes
+
+    @property
+    def no_compaction(self) -> bool:
+        """The kernel says that it cannot move pages together; only OOM reports of 4.9 and later say so."""
+        return NO_COMPACTION in self.notes
 
     @property
     def is_64_bit(self) -> bool | None:

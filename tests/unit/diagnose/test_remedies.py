@@ -10,7 +10,7 @@ from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.min_free import square_root_kb
-from pagewarden.klog.types import Memcg, Report, ReportKind
+from pagewarden.klog.types import NO_COMPACTION, Memcg, Report, ReportKind
 
 BIG = 300_000
 PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
@@ -108,6 +108,25 @@ def test_kernels_that_cannot_compact_are_not_told_to(release: str | None, compac
 def test_jumbo_frames() -> None:
     report = recent(normal(2000), order=2, trace=trace("igb_alloc_rx_buffers [igb]", "net_rx_action"))
     assert "action:mtu" in keys(diagnose(report))
+
+
+@pytest.mark.parametrize("free", [2000, 900])  # blocks too small, and too few pages as well
+def test_a_kernel_without_compaction_is_not_told_to_compact(free: int) -> None:
+    report = recent(normal(free), kind=ReportKind.OOM, names="GFP_KERNEL", order=2, counters_pages=PLENTY_LEFT)
+    assert "action:compact-memory" in keys(diagnose(report))
+    found = diagnose(replace(report, notes=(NO_COMPACTION,)))
+    assert "action:compact-memory" not in keys(found)
+    assert "use a kernel with CONFIG_COMPACTION" in [remedy.action for remedy in found.remedies]
+    assert "or compaction" not in found.explanation
+
+
+def test_a_kernel_without_an_mmu_is_not_told_to_compact() -> None:
+    found = diagnose(
+        recent(kind=ReportKind.NOMMU_FAILURE, request_bytes=98304, order=None, gfp_mask=None, gfp_names=None)
+    )
+    assert found.judgement.cause is Cause.FRAGMENTED
+    assert keys(found) == ["action:reduce-load"]
+    assert "memory was not short" not in str(found.remedies)
 
 
 def test_before_4_6_there_is_no_watermark_scale_factor() -> None:

@@ -614,3 +614,12 @@ def test_a_free_list_that_is_cut_is_missing() -> None:
     assert (report.complete, report.missing) == (True, ())
     report = only_report("\n".join(cut))
     assert (report.complete, report.missing) == (False, ("free-lists",))
+
+
+@pytest.mark.parametrize(
+    ("opening", "noted"),
+    [("a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=1, oom_score_adj=0", True), (failure().strip(), False)],
+)
+def test_a_kernel_that_says_it_has_no_compaction(opening: str, noted: bool) -> None:
+    report = only_report(f"[    1.500000] {opening}\n[    1.500001] COMPACTION is disabled!!!\n")
+    assert report.no_compaction is noted
