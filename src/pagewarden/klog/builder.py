@@ -275,6 +275,7 @@ class Builder:
             oom_score_adj=header.oom_score_adj,
             stall_ms=header.stall_ms,
             request_bytes=header.request_bytes,
+            wording=header.wording,
             detail=header.detail,
             address_space=header.address_space,
             function=header.function,

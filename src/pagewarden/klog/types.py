@@ -254,6 +254,9 @@ class Report:
     :ivar order: None where the report does not print it (2.6.11's OOM, address-space failures); -1: asked for by sysrq.
     :ivar gfp_names: the names behind the mask as printed; "" for a mask printed as `0x0()`, None where there are none.
     :ivar request_bytes: what was asked for in bytes, where the report says that and not an order (vmalloc, nommu, XFS).
+    :ivar wording: what of the opening line's wording tells its kernel's age: "failure." (until 2.6.39, and Red Hat 6),
+        "failure:" (since 3.0), "oomkilladj" (until 2.6.31), "oom_adj", "oom_adj,oom_score_adj" (2.6.36 to 3.7, and
+        Red Hat 6), "oom_score_adj".
     :ivar detail: the wording that tells failures of one kind apart ("vm_struct allocation failed").
     :ivar address_space: a vmalloc failure for want of addresses, not of pages.
     :ivar function: where the line itself names a function (XFS).
@@ -289,6 +292,7 @@ class Report:
     oom_score_adj: int | None = None
     stall_ms: int | None = None
     request_bytes: int | None = None
+    wording: str | None = None
     detail: str | None = None
     address_space: bool = False
     function: str | None = None

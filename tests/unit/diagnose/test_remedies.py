@@ -105,6 +105,13 @@ def test_kernels_that_cannot_compact_are_not_told_to(release: str | None, compac
     assert ("action:compact-memory" in keys(found)) is compacts
 
 
+def test_a_kernel_of_before_2_6_32_by_its_wording_is_not_told_to_compact() -> None:
+    low = zone("Normal", 2000, 1000, (0, 0, 0), BIG)
+    found = diagnose(failure(low, kind=ReportKind.OOM, release=None, order=2, gfp_mask=0xD0, wording="oomkilladj"))
+    assert found.judgement.cause is Cause.FRAGMENTED
+    assert keys(found)[0] == "action:kernel-upgrade"
+
+
 def test_jumbo_frames() -> None:
     report = recent(normal(2000), order=2, trace=trace("igb_alloc_rx_buffers [igb]", "net_rx_action"))
     assert "action:mtu" in keys(diagnose(report))
@@ -285,6 +292,20 @@ def test_known_fixes(release: str | None, order: int, words: str | None) -> None
     else:
         assert words in found.remedies[0].why
         assert found.remedies[0].key == "action:kernel-upgrade"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"wording": "failure:"},  # no Red Hat 6
+        {"gfp_mask": 0xD0},  # can wait
+        {"trace": trace("dump_stack", "cns3xxx_receive")},  # would name its release
+    ],
+)
+def test_what_is_no_red_hat_6(more: dict[str, Any]) -> None:
+    assert diagnose(failure(release=None, order=2, wording="failure.")).fixes
+    values: dict[str, Any] = {"release": None, "order": 2, "wording": "failure."}
+    assert not diagnose(failure(**(values | more))).fixes
 
 
 @pytest.mark.parametrize(
