@@ -120,6 +120,12 @@ def _lacks_block(case: Case) -> bool:
     return order > 0 and bool(short) and all(zone.lacks_block(order) for zone in short)
 
 
+def blocks_unknown(replay: Replay) -> bool:
+    """Whether the free blocks decide as well, of some zone that refused, and are not printed to the end."""
+    short = [zone for zone in replay.zones if zone.usable and zone.check is not None]
+    return replay.order > 0 and any(zone.dump.free_list_total_kb is None for zone in short)
+
+
 def _deeper_reserve(case: Case) -> Remedy:
     if case.passed is not None and case.setting is not None and case.passed.value_kb < case.setting.formula_kb:
         why = (
@@ -133,7 +139,7 @@ def _deeper_reserve(case: Case) -> Remedy:
             "all alike: 'pagewarden advise --logs' gives a value with a margin"
         )
         return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.passed.value_kb), why)
-    if case.setting is None:
+    if case.setting is None or blocks_unknown(case.replay):
         return Remedy(
             f"raise {MIN_FREE}", MIN_FREE, None, "it deepens the reserve for callers that cannot wait; in steps"
         )

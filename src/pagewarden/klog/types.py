@@ -14,6 +14,9 @@ NONE_KILLABLE = "no process was left that the kernel may kill"
 NO_COMPACTION = "the kernel was built without compaction (COMPACTION is disabled!!!)"
 """Notes of reports."""
 
+_NO_LIMIT_KB = 9_007_199_254_740_000
+_NO_LIMIT_32_BIT_KB = 8_589_934_588
+
 _ARCH_64_BIT = {
     **dict.fromkeys(("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True),
     **dict.fromkeys(("i386", "arm", "ppc"), False),
@@ -197,12 +200,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class MemcgCounter:
-    """`memory: usage ..kB, limit ..kB, failcnt N` and its kin. A limit of 9007199254740988 kB means none."""
+    """`memory: usage ..kB, limit ..kB, failcnt N` and its kin."""
 
     name: str
     usage_kb: int
     limit_kb: int
     failcnt: int | None = None
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether there is one: as many pages as can be counted, or bytes as until 3.18, mean that there is none."""
+        return self.limit_kb < _NO_LIMIT_KB and self.limit_kb != _NO_LIMIT_32_BIT_KB
 
 
 @dataclass(frozen=True, slots=True)

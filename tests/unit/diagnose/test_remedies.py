@@ -331,3 +331,11 @@ def test_what_does_not_help_is_marked() -> None:
         for remedy in diagnose(report).remedies:
             told = remedy.action.startswith(words) or remedy.action.endswith("is not the cure")
             assert remedy.against is told, remedy.action
+
+
+def test_where_free_blocks_are_not_printed_no_value_is_ruled_out() -> None:
+    low = normal(300, free_blocks=None)
+    found = diagnose(recent(low, order=2))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert "No value" not in found.explanation
+    assert found.remedies[0].action == "raise vm.min_free_kbytes"
