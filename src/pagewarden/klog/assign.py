@@ -291,5 +291,7 @@ def _is_other_kill(builder: Builder, slot: Slot, text: str) -> bool:
             return False
     elif slot is Slot.KILL_SUMMARY:
         summary = decode_oom.parse_kill_summary(text)
+        if summary is not None and summary.pid is None:
+            return bool(builder.killed_pids())  # cut short: it stands before the kill as well
         pid = summary.pid if summary is not None else None
     return pid is not None and builder.killed_another(pid)

@@ -345,6 +345,14 @@ class TestWithoutOpeningLine:
         assert reports[1].memcg is not None
         assert reports[1].memcg.limited == "/a"
 
+    def test_a_summary_without_its_end_behind_anothers_kill(self) -> None:
+        cut = KILL.replace("NONE", "CPUSET").partition(",task_memcg")[0] + "\nOut of memory: Killed process {0} (a)\n"
+        reports = reports_of(KILL.format(7) + cut.format(8))
+        assert [(report.constraint, report.victims[0].pid) for report in reports] == [
+            ("CONSTRAINT_NONE", 7),
+            ("CONSTRAINT_CPUSET", 8),
+        ]
+
     def test_each_kill_alone_is_its_own(self) -> None:
         assert [report.victims[0].pid for report in reports_of(KILL.format(7) + KILL.format(8) + KILL.format(9))] == [
             7,
