@@ -51,6 +51,7 @@ def test_releases_that_tell_nothing_leave_the_format(release: str | None) -> Non
         (recent(modern("Normal", 1, 2, (0,), boost_kb=None, reserved_highatomic_kb=None), release=None), "4.8", "5.4"),
         (failure(kind=ReportKind.DEADLOCK_WARNING, release=None), "2.6.18", "7.2"),  # XFS prints no names ever
         (failure(release=None, wording="failure."), "2.6.18", "2.6.39"),
+        (failure(release=None, constraint="CONSTRAINT_NONE", gfp_mask=0x140CCA), "4.19", "7.2"),
         (failure(release=None, wording="failure:"), "3.2", "4.4"),
         (failure(PLAIN, release=None, wording="oomkilladj"), "2.6.18", "2.6.32"),
         (failure(PLAIN, release=None, wording="oom_adj"), "2.6.18", "3.4"),
