@@ -194,9 +194,14 @@ def attempt_since_4_4(
         return False
     if case.order == 0:
         return True
+    # The check is content with any block then; CMA and isolated ones it does not get all the same.
     any_kind = at < (4, 13, 0) and harder
     return any(
-        case.blocks[order] and (any_kind or usable(case, order, "H" if takes_h else ""))
+        case.blocks[order]
+        and (
+            (any_kind and not (set(case.letters[order]) and set(case.letters[order]) <= {"C", "I"}))
+            or usable(case, order, "H" if takes_h else "")
+        )
         for order in range(case.order, 11)
     )
 

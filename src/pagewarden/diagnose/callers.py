@@ -60,7 +60,10 @@ _RULES = (
     (Work.NETWORK_RECEIVE, _RECEIVE),
     (Work.NETWORK_TRANSMIT, _TRANSMIT),
     (Work.USB, r"usb_|uhci_|ehci_|xhci_|ohci_|proc_do_submiturb|usbdev_|uas_|^ffs_ep"),
-    (Work.NETWORK_FS, r"nfs[34d]?_|rpc_create|rpc_|xprt_|xs_setup|^svc_|^nfsd|cifs_|smb[23]?_|SendReceive|ceph_"),
+    (
+        Work.NETWORK_FS,
+        r"(?<!ker)nfs[34d]?_|rpc_create|rpc_|xprt_|xs_setup|^svc_|^nfsd|cifs_|smb[23]?_|SendReceive|ceph_",
+    ),
     (Work.MODULE_LOAD, r"load_module|module_alloc|init_module|sys_init_module|layout_and_allocate"),
     (
         Work.FILE_SYSTEM,

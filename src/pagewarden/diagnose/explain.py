@@ -13,7 +13,7 @@ from pagewarden.diagnose.min_free import (
     min_free_at_report,
     smallest_passing,
 )
-from pagewarden.diagnose.remedies import Case, falls_back, harm_of, remedies_for
+from pagewarden.diagnose.remedies import Case, blocks_unknown, falls_back, harm_of, remedies_for
 from pagewarden.diagnose.replay import Replay, replay
 from pagewarden.diagnose.rights import has_discount
 from pagewarden.diagnose.types import Cause
@@ -157,7 +157,9 @@ def _setting(case: Case, judgement: Judgement) -> list[str]:
     cannot_wait = replayed.flags is not None and not replayed.flags.can_direct_reclaim
     if passed is not None and cannot_wait and has_discount(replayed):
         found.append(f"By this model the request would have passed with {passed.value_kb}, in {passed.zone}.")
-    elif passed is None and judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and wanted:
+    elif (
+        passed is None and judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED and wanted and not blocks_unknown(replayed)
+    ):
         found.append("No value within 5 % of low memory would have let it pass.")
     return found
 

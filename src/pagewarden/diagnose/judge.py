@@ -94,11 +94,27 @@ def _without_zones(report: Report, replay: Replay) -> Judgement:
     if report.kind is ReportKind.NOMMU_FAILURE and report.request_bytes:
         text = f"One run of {human_bytes(report.request_bytes)} was asked for; without an MMU it must be contiguous."
         return Judgement(Cause.FRAGMENTED, True, (text,))
+    if report.kind is ReportKind.OOM and report.constraint in CONFINED and not report.zones:
+        return Judgement(Cause.NODE_RESTRICTED, True, (_confined_by_its_kill(report),))
     lacks = [words for name, words in _DECIDES.items() if name in report.missing] or ["the state of the zones"]
     words = [f"No verdict: {' and '.join(lacks)} {'is' if len(lacks) == 1 else 'are'} not in the log."]
     if order is not None and order > 3:
         words.append(f"A request of order {order} ({1 << order} contiguous pages) mostly fails for fragmentation.")
     return Judgement(Cause.INCOMPLETE, False, tuple(words))
+
+
+def _confined_by_its_kill(report: Report) -> str:
+    """The line of the kill says it (5.0 and later).
+
+    Kernel: mm/oom_kill.c:constrained_alloc()
+    """
+    policy = report.constraint == "CONSTRAINT_MEMORY_POLICY"
+    nodes = (report.nodemask if policy else report.mems_allowed) or ""
+    where = f" to node{'' if nodes.isdigit() else 's'} {nodes}" if nodes[:1].isdigit() else ""
+    return (
+        f"The kernel says that the task was confined by its {constraint_words(report)}{where}; it kills when nothing "
+        "is left there, whatever other nodes have. The state of the zones is not in the log."
+    )
 
 
 def _too_large(report: Report, replay: Replay) -> Judgement | None:

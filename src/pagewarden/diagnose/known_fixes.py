@@ -23,7 +23,8 @@ class Fix:
 def known_fixes(report: Report, version: KernelVersion | None) -> list[Fix]:
     """List the known changes for this kernel and this kind of request."""
     found = []
-    atomic_pairs = report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and (report.order or 0) > 0
+    waits = bool((report.gfp_mask or 0) & _OLD_WAIT)
+    atomic_pairs = report.kind is ReportKind.PAGE_ALLOCATION_FAILURE and (report.order or 0) > 0 and not waits
     if atomic_pairs and (_may_be_el6(report) if version is None else version.vendor == "el6"):
         cures = version is not None and _el6_build(version) < EL6_MENDED
         found.append(Fix(_el6_text(version), _EL6_STOPGAP, cures))
@@ -33,6 +34,9 @@ def known_fixes(report: Report, version: KernelVersion | None) -> list[Fix]:
         found.append(Fix("2.6.38 to 3.2 demand two free pages more than meant in every check (mended in 3.3).", None))
     return found
 
+
+_OLD_WAIT = 0x10
+"""__GFP_WAIT, as Red Hat 6 numbers it."""
 
 EL6_MENDED = 358
 """The build of Red Hat 6 in which kswapd compacts."""
@@ -56,8 +60,10 @@ def _el6_text(version: KernelVersion | None) -> str:
 
 
 def _may_be_el6(report: Report) -> bool:
-    # A bare mask, and a full stop before the order: kernels until 2.6.39, and Red Hat 6.
-    return report.gfp_names is None and format_bounds(report)[1] <= (4, 6, 0) and not report.zones
+    # A bare mask, and a full stop before the order: kernels until 2.6.39, and Red Hat 6. Before its traces it names
+    # the release.
+    bare = report.gfp_names is None and not report.zones and not report.trace
+    return bare and report.wording in (None, "failure.") and format_bounds(report)[1] <= (4, 6, 0)
 
 
 def _el6_build(version: KernelVersion) -> int:

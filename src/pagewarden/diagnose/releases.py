@@ -62,6 +62,7 @@ def format_bounds(report: Report) -> tuple[tuple[int, int, int], tuple[int, int,
         (any(zone.free_highatomic_kb is not None for zone in zones), (6, 15, 0)),
         (any(zone.boost_kb is not None for zone in zones), (5, 16, 0)),
         (any(zone.reserved_highatomic_kb is not None for zone in zones), (5, 5, 0)),
+        (report.constraint is not None, (4, 18, 0)),  # 5.0, and Red Hat 8
         (bool(report.nodes), (4, 8, 0)),
         (report.gfp_names is not None, (4, 6, 0)),
         (report.kind is ReportKind.ALLOCATION_STALL, (4, 9, 0)),
@@ -70,18 +71,34 @@ def format_bounds(report: Report) -> tuple[tuple[int, int, int], tuple[int, int,
         (any("active_anon" in zone.values_kb for zone in zones), (2, 6, 28)),
     )
     lowest = max([numbers for seen, numbers in signs if seen], default=lowest)
+    lowest = max(lowest, _WORDINGS.get(report.wording or "", (lowest, highest))[0])
     highest = min(_upper_bounds(report), default=highest)
     return lowest, highest
 
 
+# Which releases print an opening line so: from, before. Red Hat backported some to 2.6.18 and 2.6.32.
+_WORDINGS = {
+    "failure.": ((0, 0, 0), (3, 0, 0)),
+    "failure:": ((3, 0, 0), (99, 0, 0)),
+    "oomkilladj": ((0, 0, 0), (2, 6, 33)),
+    "oom_adj": ((0, 0, 0), (3, 8, 0)),  # oom_score_adj may have been cut off
+    "oom_adj,oom_score_adj": ((2, 6, 32), (3, 8, 0)),
+    "oom_score_adj": ((3, 7, 0), (99, 0, 0)),
+}
+
+
 def _upper_bounds(report: Report) -> list[tuple[int, int, int]]:
     zones = [zone for zone in report.zones if zone.free_kb is not None]
-    bounds = []
-    # XFS prints a bare mask on every kernel; the allocator's own reports have had names since 4.6.
-    if report.gfp_mask is not None and report.gfp_names is None and report.kind is not ReportKind.DEADLOCK_WARNING:
+    bounds = [_WORDINGS[report.wording][1]] if report.wording in _WORDINGS else []
+    # XFS prints a bare mask on every kernel; the allocator's own reports have had names since 4.6. Where a kill has the
+    # line of 5.0 and no names, somebody took these out.
+    bare = report.gfp_mask is not None and report.gfp_names is None
+    if bare and report.constraint is None and report.kind is not ReportKind.DEADLOCK_WARNING:
         bounds.append((4, 6, 0))
     if zones and not report.nodes and all(zone.pages_scanned is not None for zone in zones):
         bounds.append((4, 7, 0))
+    if any("active" in zone.values_kb for zone in zones):
+        bounds.append((2, 6, 28))
     if zones and all(zone.managed_kb is None for zone in zones):
         bounds.append((3, 8, 0))
     if zones and all(zone.boost_kb is None for zone in zones):

@@ -10,6 +10,7 @@ from pagewarden.diagnose.known_fixes import Fix
 from pagewarden.diagnose.left_out import usable_zone_lost
 from pagewarden.diagnose.low_zones import Reserve, reserve_of
 from pagewarden.diagnose.min_free import MinFreeAtReport, WouldHavePassed
+from pagewarden.diagnose.releases import format_bounds
 from pagewarden.diagnose.replay import Replay, ZoneReplay
 from pagewarden.diagnose.rights import has_discount, highest_zone, names_its_node
 from pagewarden.diagnose.types import Cause
@@ -20,6 +21,7 @@ from pagewarden.units import kb_to_pages
 
 MIN_FREE = "vm.min_free_kbytes"
 BOOST = "vm.watermark_boost_factor"
+_COMPACTS = (2, 6, 35)
 RATIO = "vm.lowmem_reserve_ratio"
 _NETWORK = (Work.SOCKET_CLONE, Work.NETWORK_RECEIVE, Work.NETWORK_TRANSMIT)
 
@@ -118,6 +120,12 @@ def _lacks_block(case: Case) -> bool:
     return order > 0 and bool(short) and all(zone.lacks_block(order) for zone in short)
 
 
+def blocks_unknown(replay: Replay) -> bool:
+    """Whether the free blocks decide as well, of some zone that refused, and are not printed to the end."""
+    short = [zone for zone in replay.zones if zone.usable and zone.check is not None]
+    return replay.order > 0 and any(zone.dump.free_list_total_kb is None for zone in short)
+
+
 def _deeper_reserve(case: Case) -> Remedy:
     if case.passed is not None and case.setting is not None and case.passed.value_kb < case.setting.formula_kb:
         why = (
@@ -131,7 +139,7 @@ def _deeper_reserve(case: Case) -> Remedy:
             "all alike: 'pagewarden advise --logs' gives a value with a margin"
         )
         return Remedy(f"raise {MIN_FREE}", MIN_FREE, str(case.passed.value_kb), why)
-    if case.setting is None:
+    if case.setting is None or blocks_unknown(case.replay):
         return Remedy(
             f"raise {MIN_FREE}", MIN_FREE, None, "it deepens the reserve for callers that cannot wait; in steps"
         )
@@ -160,6 +168,8 @@ def _has_scale_factor(case: Case) -> bool:
 
 
 def _fragmented(case: Case) -> list[Remedy]:
+    if case.report.kind is ReportKind.NOMMU_FAILURE:
+        return [_smaller_mappings(), _against(f"do not expect much of {MIN_FREE}", "it makes no pages neighbours")]
     found = []
     order = case.report.order
     named = order is not None and case.caller.frame is not None and not falls_back(case.report)
@@ -186,9 +196,22 @@ def _fragmented(case: Case) -> list[Remedy]:
     return found
 
 
+def _smaller_mappings() -> Remedy:
+    """Compaction needs an MMU (mm/Kconfig: COMPACTION)."""
+    why = (
+        "without an MMU a mapping is one run of pages, and the kernel cannot move others away to make one: start large "
+    )
+    why += "programs early, give them smaller stacks and heaps, or add memory"
+    return Remedy("ask for less in one piece", "action:reduce-load", None, why)
+
+
 def _compaction(case: Case) -> Remedy:
     version = case.replay.version if case.replay.known else None
-    if version is not None and not version.at_least(2, 6, 35) and version.vendor != "el6":
+    if case.report.no_compaction:
+        why = "this one was built without compaction, so it cannot move pages together to make larger pieces"
+        return Remedy("use a kernel with CONFIG_COMPACTION", "action:kernel-upgrade", None, why)
+    old = format_bounds(case.report)[1] <= _COMPACTS if version is None else version.numbers < _COMPACTS
+    if old and (version is None or version.vendor != "el6"):
         why = "this kernel cannot move pages together; since 2.6.35 kernels do for requests like this one"
         return Remedy("update the kernel", "action:kernel-upgrade", None, why)
     why = "writing 1 to /proc/sys/vm/compact_memory moves pages together; it helps for a while (2.6.35 and later)"

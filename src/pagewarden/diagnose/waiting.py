@@ -210,7 +210,8 @@ def _stuck(report: Report, replay: Replay, found: Reclaimable, zones: Sequence[Z
     gone = "the kernel had given up reclaiming there (all_unreclaimable)"
     if report.kind is ReportKind.OOM:
         gone = "the kernel kills only when its own reclaim finds nothing more"
-        if replay.order and all(zone.lacks_block(replay.order) for zone in zones):
+        compacts = replay.order and not report.no_compaction
+        if compacts and all(zone.lacks_block(replay.order) for zone in zones):
             gone += f", or compaction no {1 << replay.order} pages that are neighbours"
     text = (
         f"{', '.join(zone.name for zone in zones)}: below the mark. {human_bytes(found.total_kb * 1024)} of page cache "

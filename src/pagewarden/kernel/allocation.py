@@ -367,7 +367,10 @@ def _usable_order(state: ZoneState, attempt: Attempt) -> int | None:
 
 
 def _may_take(state: ZoneState, order: int, attempt: Attempt) -> bool:
-    if state.block_types is None or attempt.any_kind:
+    if state.block_types is None:
         return True
     kinds = state.block_types[order] if order < len(state.block_types) else ""
+    if attempt.any_kind:
+        # The check passes with any block; what is taken then is none that others own.
+        return not kinds or not set(kinds) <= {"C", "I"} - attempt.kinds
     return not attempt.kinds.isdisjoint(kinds)

@@ -20,7 +20,7 @@ class Attempt:
     :ivar discounts: what is taken off the mark, in this order: divisor and why.
     :ivar cma: CMA pages count.
     :ivar highatomic: pages of the highatomic reserve count.
-    :ivar kinds: letters of the blocks it may take; with `any_kind` those do not matter.
+    :ivar kinds: letters of the blocks it may take; with `any_kind` all but CMA and isolated ones.
     :ivar high: it is urgent (__GFP_HIGH or a privilege like it); `atomic_bit`: it has __GFP_ATOMIC.
     :ivar no_watermarks: it is not checked at all, only a block must be there.
     """

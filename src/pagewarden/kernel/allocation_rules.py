@@ -87,7 +87,8 @@ class AllocationRules:
     :ivar memalloc_flag: __GFP_MEMALLOC exists: such callers are not checked at all (3.6).
     :ivar victim_half: a victim of the OOM killer may use half the min mark (4.14); before, it was not checked.
     :ivar realtime_half: a real-time task is treated as with __GFP_HIGH (6.3); before, it took a quarter off.
-    :ivar any_kind_if_harder: a caller with the discount of `non_blocking` takes a block of any kind (4.4 to 4.13).
+    :ivar any_kind_if_harder: a caller with the discount of `non_blocking` passes with a block of any kind (4.4 to
+        4.13); of these it then gets none of CMA that it may not use, and no isolated one.
     :ivar reserves_uncounted: everybody with any discount, and whoever cannot sleep, may count highatomic pages
         (6.3); before, only those with the discount for not being able to sleep.
     :ivar highatomic_needs_high: blocks of the reserve are for those with __GFP_HIGH (6.17, 6.12.54, 6.6.113, 6.1.157).

@@ -65,6 +65,8 @@ class OpenReports:
             return self._of_dump(slot, line)
         if slot in (Slot.CPUSET, Slot.HEADER_MORE):
             return self._of_cpuset(slot, line)
+        if slot is Slot.NO_COMPACTION:
+            return next((builder for builder in self._candidates(line) if builder.is_oom and builder.headed), None)
         if slot in KILL_SLOTS:
             return self._of_kill(slot, line)
         if slot in TABLE_SLOTS:
@@ -130,7 +132,14 @@ class OpenReports:
                     self._interleave(builder)
                 self.trace_owner = builder
                 return builder
-        return self._open_speculative(line)
+        return self._just_headed(line) or self._open_speculative(line)
+
+    def _just_headed(self, line: LogLine) -> Builder | None:
+        """The report whose opening line is the line before this one: the task's name was changed in one of them."""
+        builder = next(self._candidates(line), None)
+        if builder is None or not builder.at_header or self.place - builder.last_place > 1:
+            return None
+        return builder
 
     def _interleave(self, builder: Builder) -> None:
         """Two reports are printed at once: from now on lines go to the one that lacks them."""
@@ -272,11 +281,17 @@ def _is_other_kill(builder: Builder, slot: Slot, text: str) -> bool:
     """Whether a kill without a report of its own belongs to another than this one."""
     if not builder.starts_inside:
         return False
+    if slot in (Slot.LIMIT, Slot.MEMCG_COUNTER):
+        return bool(builder.killed_pids())  # they stand before the kill
     pid = None
     if slot is Slot.KILL:
         kill = decode_oom.parse_kill(text)
         pid = kill.victim.pid if kill is not None and kill.victim is not None else None
+        if kill is not None and builder.killed_pids() and builder.oom.continues(kill):
+            return False
     elif slot is Slot.KILL_SUMMARY:
         summary = decode_oom.parse_kill_summary(text)
+        if summary is not None and summary.pid is None:
+            return bool(builder.killed_pids())  # cut short: it stands before the kill as well
         pid = summary.pid if summary is not None else None
     return pid is not None and builder.killed_another(pid)

@@ -26,6 +26,7 @@ class OomBuilder:
     panicked: bool = False
     unkillable: bool = False
     task_count: int = 0
+    _chosen: int | None = None
     _limit: tuple[str | None, str | None] = (None, None)
     _counters: list[MemcgCounter] = field(default_factory=list)
     _tasks: list[Task] = field(default_factory=list)
@@ -39,6 +40,10 @@ class OomBuilder:
         """The processes named as killed so far."""
         pids = {victim.pid for victim in self.victims}
         return pids | {self.summary.pid} if self.summary is not None and self.summary.pid is not None else pids
+
+    def continues(self, kill: decode_oom.Kill) -> bool:
+        """Whether the line names who was killed in place of the process that the line before it chose."""
+        return self._chosen is not None and not kill.chosen and kill.memcg is None and kill.victim is not None
 
     def names_memcg(self) -> bool | None:
         """Whether it was a control group's limit, as far as the lines here say; None where they do not."""
@@ -66,9 +71,19 @@ class OomBuilder:
             self.memcg_kill = kill.memcg
         self.panicked = self.panicked or kill.panicked
         if kill.victim is not None:
+            if self.continues(kill):
+                self._drop_chosen(kill.victim.pid)
             self._add_victim(kill.victim)
+            self._chosen = kill.victim.pid if kill.chosen else None
         elif not kill.panicked:
             self.unkillable = True
+
+    def _drop_chosen(self, killed: int) -> None:
+        """A child was killed in place of the process that had been chosen.
+
+        Kernel: mm/oom_kill.c: oom_kill_process(), until 4.20
+        """
+        self.victims = [victim for victim in self.victims if victim.pid == killed or victim.pid != self._chosen]
 
     def _add_victim(self, victim: Victim) -> None:
         """Two lines may tell of one kill (`Kill process`, then `Killed process`): join what each says."""

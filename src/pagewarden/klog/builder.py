@@ -9,7 +9,7 @@ from pagewarden.klog.build_dump import DumpBuilder, ZoneKey, is_whole, list_is_w
 from pagewarden.klog.build_oom import OomBuilder, SlabBuilder
 from pagewarden.klog.decode_header import Header
 from pagewarden.klog.slots import Slot
-from pagewarden.klog.types import NONE_KILLABLE, PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
+from pagewarden.klog.types import NO_COMPACTION, NONE_KILLABLE, PANICKED, Frame, LogLine, Report, ReportKind, Suppressed
 from pagewarden.klog.wrapping import join_continuation
 
 MAX_FRAMES = 256
@@ -88,6 +88,13 @@ class Builder:
         return self.kind in OOM_KINDS
 
     @property
+    def at_header(self) -> bool:
+        """Whether nothing but its opening line has come, and that names the task and no process."""
+        header = self.header
+        named = header is not None and header.comm is not None and header.pid is None and header.long_comm is None
+        return named and self._slot is Slot.HEADER
+
+    @property
     def panicked(self) -> bool:
         """Whether the kernel panicked at its end, and names processor and task once more."""
         if self._slot is Slot.KILL:
@@ -147,9 +154,13 @@ class Builder:
 
     def killed_another(self, pid: int) -> bool:
         """Whether it names a process killed already, and that is another."""
-        self._flush()
-        known = self.oom.killed_pids()
+        known = self.killed_pids()
         return bool(known) and pid not in known
+
+    def killed_pids(self) -> set[int]:
+        """The processes that it names as killed."""
+        self._flush()
+        return self.oom.killed_pids()
 
     def put(self, slot: Slot, line: LogLine) -> None:
         """Take a line that belongs here."""
@@ -264,6 +275,7 @@ class Builder:
             oom_score_adj=header.oom_score_adj,
             stall_ms=header.stall_ms,
             request_bytes=header.request_bytes,
+            wording=header.wording,
             detail=header.detail,
             address_space=header.address_space,
             function=header.function,
@@ -345,6 +357,7 @@ _APPLY: dict[Slot, Callable[[Builder, str], None]] = {
     Slot.CPU: Builder._apply_cpu,
     Slot.FRAMES: Builder._apply_frames,
     Slot.TRACE_MARK: Builder._apply_mark,
+    Slot.NO_COMPACTION: lambda builder, _: builder.note(NO_COMPACTION),
     Slot.HARDWARE: Builder._apply_hardware,
     Slot.WORKQUEUE: Builder._apply_workqueue,
     Slot.ZONE: lambda builder, text: builder.dump.add_zone(text, builder.last_number),

@@ -45,6 +45,7 @@ _NODEMASK = re.compile(r"\bnodemask=(\(null\)|[\d,-]*\d)(?=[\s,]|$)")
 _NODES = re.compile(r"(?:\(null\)|[\d,-]{1,64})(?:,|$)")
 _CPUSET = re.compile(r"\bcpuset=(.{0,512}?),? ?mems_allowed=([\d,-]*)")
 _SCORE = re.compile(r"\b(?:oom_score_adj|oom_adj|oomkilladj)=(-?\d{1,6})(?=[\s,]|$)")
+_SCORE_NAME = re.compile(r"\b(oom_score_adj|oom_adj|oomkilladj)=")
 _SCORE_NEW = re.compile(r"\boom_score_adj=(-?\d{1,6})(?=[\s,]|$)")
 _BYTES = re.compile(
     r"(?:allocated \d{1,20} of (\d{1,20}) bytes|failure: (\d{1,20}) bytes|error: size (\d{1,20})|"
@@ -95,6 +96,7 @@ class Header:
     oom_score_adj: int | None = None
     stall_ms: int | None = None
     request_bytes: int | None = None
+    wording: str | None = None
     detail: str | None = None
     address_space: bool = False
     function: str | None = None
@@ -202,7 +204,8 @@ def _parse_failure(text: str, prefixed: bool) -> Header | None:
         return _parse_odd_failure(lead, tail, prefixed)
     if _prose_follows(tail):
         return None
-    return _with_fields(ReportKind.PAGE_ALLOCATION_FAILURE, lead, tail)
+    header = _with_fields(ReportKind.PAGE_ALLOCATION_FAILURE, lead, tail)
+    return replace(header, wording=f"failure{tail[0]}" if tail[0] in ".:" else None)
 
 
 def _parse_odd_failure(lead: str, tail: str, prefixed: bool) -> Header | None:
@@ -262,7 +265,8 @@ def _parse_oom(text: str, prefixed: bool) -> Header | None:
         return None
     header = _with_fields(ReportKind.OOM, lead, tail)
     notes = (*header.notes, "asked for by an administrator (sysrq f)") if header.order == -1 else header.notes
-    return replace(header, notes=notes, complete=header.oom_score_adj is not None)
+    wording = ",".join(sorted(set(_SCORE_NAME.findall(tail)))) or None
+    return replace(header, notes=notes, complete=header.oom_score_adj is not None, wording=wording)
 
 
 def _wrapped_oom(text: str, prefixed: bool) -> Header | None:

@@ -18,6 +18,7 @@ _KILL = re.compile(
     r"[Kk]ill(?:ed|ing)? process (\d{1,10})(?:, UID (\d{1,10}),?)?(?: \((.{0,64}?)\)(?=[,. ]|$))?"
 )
 _BARE_KILL = re.compile(r"^Kill(?:ed)? process \d{1,10}(?:,| \()")
+_CHOSEN = re.compile(r"[Kk]ill process")
 _SCORE = re.compile(r"\) (?:with )?score (\d{1,10})\b")
 _VICTIM_VALUE = re.compile(r"\b(total-vm|vsz|anon-rss|file-rss|shmem-rss|pgtables):(\d{1,20})kB")
 _UID = re.compile(r"\bUID:(\d{1,10})\b")
@@ -64,12 +65,15 @@ class Kill:
     """A line that names a process killed, or says why none was: there is none that may be, or the kernel panics.
 
     :ivar memcg: True or False where the line says for which limit; None for a bare `Killed process`.
+    :ivar chosen: the process was only chosen (`Kill process 5 (x) score 9 or sacrifice child`, until 4.20): the line
+        after it names who was killed, which may be a child.
     """
 
     victim: Victim | None
     memcg: bool | None
     allocating: bool = False
     panicked: bool = False
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ def parse_kill(text: str) -> Kill | None:
         pgtables_kb=values.get("pgtables"),
         oom_score_adj=int(adj[1]) if adj else None,
     )
-    return Kill(victim, match[1].startswith("Memory cgroup") if match[1] else None, bool(match[1]) and "(" in match[1])
+    memcg = match[1].startswith("Memory cgroup") if match[1] else None
+    chosen = score is not None and _CHOSEN.search(match[0]) is not None
+    return Kill(victim, memcg, bool(match[1]) and "(" in match[1], chosen=chosen)
 
 
 def names_no_victim(text: str) -> bool:

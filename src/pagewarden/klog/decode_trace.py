@@ -5,6 +5,7 @@
 [c000000000386958] [c000000000385534] oom_kill_process+0x284/0x290 powerpc
 [<c0053230>] (unwind_backtrace+0x0/0xf0) from [<c0109a88>] (dump_header.clone.1+0x50/0x84)    arm
  unwind_backtrace from show_stack+0x10/0x14                        arm since 5.18
+vb2_dc_alloc (drivers/media/a.c:184 (discriminator 4)) videobuf2   through scripts/decode_stacktrace.sh
 <ffffffff8015a2c1>{__alloc_pages+713}                              x86-64 to 2.6.17
 """
 
@@ -17,11 +18,17 @@ from pagewarden.klog.types import Frame
 _NAME = r"[A-Za-z_.$][\w.$]{0,127}"
 _SPOT = r"\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})"
 _MODULE = r"(?: \[([\w-]{1,64})(?: [^\]]{0,80})?\])?"
-_FRAME = re.compile(rf"(\? )?({_NAME}){_SPOT}{_MODULE}")
+# `:module:function` on x86-64 from 2.6.18 to 2.6.25.
+_FRAME = re.compile(rf"(\? )?(?::([\w-]{{1,64}}):)?({_NAME}){_SPOT}{_MODULE}")
 _BEFORE = re.compile(
     r"(?:[(\[<]{0,3}(?:0x)?[0-9a-f]{8,16}[>\])]{0,3} {0,4}){0,2}(?:\[[\w.]{1,128}\+\d{1,8}/\d{1,8}\] )?$"
 )
 _AFTER = re.compile(r" {0,4}(?:\((?:unreliable|[A-Z]{1,3})\))?[ )]{0,2}$")
+PLACED = rf"(?:\? )?{_NAME} \([\w./-]{{1,200}}\.[chS]:\d{{1,7}}"
+"""A function and its place in the source, as scripts/decode_stacktrace.sh writes them."""
+_PLACED = re.compile(
+    rf"(\? )?({_NAME}) \([\w./-]{{1,200}}\.[chS]:\d{{1,7}}[\w ./:()-]{{0,400}}?\)(?: \[?([\w-]{{1,64}})\]?)? {{0,2}}$"
+)
 _ARM_TOKEN = re.compile(rf"\(({_NAME})(?:{_SPOT})?{_MODULE}\)")
 _ARM_PLAIN = re.compile(rf"({_NAME})(?: \[([\w-]{{1,64}})[^\]]{{0,80}}\])? from ({_NAME}){_SPOT}{_MODULE}$")
 _ARM_ADDRESS = re.compile(r"\[<[0-9a-f]{8}>\]")
@@ -119,6 +126,9 @@ def parse_frames(text: str, section: str | None = None) -> tuple[Frame, ...]:
     frames drops the repetition (`add_frames`).
     """
     if "+0x" not in text:
+        placed = _PLACED.match(text) if ":" in text else None
+        if placed is not None:
+            return (Frame(placed[2], None, None, placed[3], placed[1] is None, section),)
         return _old_frames(text, section) if "}" in text else _bare_arm(text, section)
     if _is_arm(text):
         return _arm_frames(text, section)
@@ -131,7 +141,7 @@ def parse_frames(text: str, section: str | None = None) -> tuple[Frame, ...]:
     if _AFTER.match(rest) is None and not rest.startswith((" [", " (")):
         return ()
     reliable = match[1] is None and "(unreliable)" not in rest
-    return (_frame(match[2], match[3], match[4], match[5], reliable, section),)
+    return (_frame(match[3], match[4], match[5], match[6] or match[2], reliable, section),)
 
 
 def add_frames(frames: list[Frame], text: str, section: str | None, limit: int) -> None:

@@ -41,7 +41,7 @@ _LABEL = re.compile(
 )
 
 _PRIORITY = re.compile(r"<(\d{1,3})>")
-_STAMP = re.compile(r"\[ {0,12}(\d{1,10}\.\d{1,9})(?:,\d)?(?:@\[?\d{1,4}\]?)?(?: *[/<][^\]]{0,60})?\]")
+_STAMP = re.compile(r"\[(?: {0,12}|\d{1,3}-)(\d{1,10}\.\d{1,9})(?:,\d)?(?:@\[?\d{1,4}\]?)?(?: *[/<][^\]]{0,60})?\]")
 _CALLER = re.compile(r" ?\[ {0,12}([TC]\d{1,10})\]")
 _VENDOR_CALLER = re.compile(
     r" {0,3}(?:\(\d{1,3}\)\[\d{1,10}:[^\]]{1,32}\]|\[ ?\d{1,3}: {0,20}[^\]]{1,32}: {0,10}\d{1,10}\]|"
@@ -132,6 +132,8 @@ class Found:
         """Drop a prefix that ends in the kernel's tag."""
         self.take(end)
         self.tagged = True
+        if self.text.startswith(": ["):  # a daemon that found a tag without a name put one of its own before it
+            self.text = self.text[2:]
 
 
 def clean_text(text: str) -> str:

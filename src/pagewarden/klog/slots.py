@@ -15,6 +15,7 @@ class Slot(IntEnum):
     VMALLOC_LEAD = auto()
     CPU = auto()
     CPUSET = auto()
+    NO_COMPACTION = auto()
     HARDWARE = auto()
     WORKQUEUE = auto()
     TRACE_MARK = auto()
@@ -67,7 +68,9 @@ _ROWS: tuple[tuple[Slot, str], ...] = (
     (Slot.CPU, r"(?:CPU: \d{1,6} (?:UID: \d{1,10} )?)?(?:PID|Pid): ?\d{1,10},? (?:Comm|comm):"),
     (Slot.TRACE_MARK, r"Call [Tt]race:|Backtrace:"),
     (Slot.FRAMES, r"(?:\? )?[A-Za-z_.$][\w.$]{0,127}\+0x[0-9a-f]{1,8}/0x"),
+    (Slot.FRAMES, decode_trace.PLACED),
     (Slot.FRAMES, r"\(?\[<[0-9a-f]{8,16}>\] |\[[0-9a-f]{8,16}\] \[[0-9a-f]{8,16}\] "),
+    (Slot.NO_COMPACTION, r"COMPACTION is disabled!!!$"),
     (Slot.HARDWARE, r"Hardware name: "),
     (Slot.WORKQUEUE, r"Workqueue: "),
     (Slot.HEADER_MORE, r",? ?cpuset=.{0,512}mems_allowed="),

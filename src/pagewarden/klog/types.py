@@ -11,7 +11,11 @@ from enum import StrEnum
 
 PANICKED = "the kernel panicked instead of killing a process"
 NONE_KILLABLE = "no process was left that the kernel may kill"
+NO_COMPACTION = "the kernel was built without compaction (COMPACTION is disabled!!!)"
 """Notes of reports."""
+
+_NO_LIMIT_KB = 9_007_199_254_740_000
+_NO_LIMIT_32_BIT_KB = 8_589_934_588
 
 _ARCH_64_BIT = {
     **dict.fromkeys(("x86_64", "arm64", "ppc64", "ppc64le", "s390x"), True),
@@ -196,12 +200,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class MemcgCounter:
-    """`memory: usage ..kB, limit ..kB, failcnt N` and its kin. A limit of 9007199254740988 kB means none."""
+    """`memory: usage ..kB, limit ..kB, failcnt N` and its kin."""
 
     name: str
     usage_kb: int
     limit_kb: int
     failcnt: int | None = None
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether there is one: as many pages as can be counted, or bytes as until 3.18, mean that there is none."""
+        return self.limit_kb < _NO_LIMIT_KB and self.limit_kb != _NO_LIMIT_32_BIT_KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +262,9 @@ class Report:
     :ivar order: None where the report does not print it (2.6.11's OOM, address-space failures); -1: asked for by sysrq.
     :ivar gfp_names: the names behind the mask as printed; "" for a mask printed as `0x0()`, None where there are none.
     :ivar request_bytes: what was asked for in bytes, where the report says that and not an order (vmalloc, nommu, XFS).
+    :ivar wording: what of the opening line's wording tells its kernel's age: "failure." (until 2.6.39, and Red Hat 6),
+        "failure:" (since 3.0), "oomkilladj" (until 2.6.31), "oom_adj", "oom_adj,oom_score_adj" (2.6.36 to 3.7, and
+        Red Hat 6), "oom_score_adj".
     :ivar detail: the wording that tells failures of one kind apart ("vm_struct allocation failed").
     :ivar address_space: a vmalloc failure for want of addresses, not of pages.
     :ivar function: where the line itself names a function (XFS).
@@ -288,6 +300,7 @@ class Report:
     oom_score_adj: int | None = None
     stall_ms: int | None = None
     request_bytes: int | None = None
+    wording: str | None = None
     detail: str | None = None
     address_space: bool = False
     function: str | None = None
@@ -327,6 +340,11 @@ class Report:
     def none_killable(self) -> bool:
         """No process was left that the kernel may kill."""
         return NONE_KILLABLE in self.notes
+
+    @property
+    def no_compaction(self) -> bool:
+        """The kernel says that it cannot move pages together; only OOM reports of 4.9 and later say so."""
+        return NO_COMPACTION in self.notes
 
     @property
     def is_64_bit(self) -> bool | None:

@@ -95,7 +95,8 @@ def _in_table_kb(report: Report, victim: Victim) -> int | None:
 
 def _limit_kb(report: Report) -> int | None:
     counters = report.memcg.counters if report.memcg else ()
-    return next((counter.limit_kb for counter in counters if counter.name == "memory"), None)
+    limits = (counter.limit_kb for counter in counters if counter.name == "memory" and counter.has_limit)
+    return next(limits, None)
 
 
 def action_text(group: ReportGroup, diagnosis: Diagnosis) -> tuple[str, str]:

@@ -25,6 +25,7 @@ OWN = ("warn_alloc", "__alloc_pages_slowpath.constprop.0", "__alloc_pages_nodema
         (("load_module", "sys_init_module"), Work.MODULE_LOAD, None),
         (("handle_mm_fault", "do_page_fault"), Work.PAGE_FAULT, None),
         (("__do_page_cache_readahead", "filemap_fault", "__do_fault", "handle_mm_fault"), Work.PAGE_CACHE, None),
+        (("kernfs_iop_follow_link", "generic_readlink"), Work.OTHER, None),
         (("proc_sys_read", "generic_file_splice_read", "do_splice_to"), Work.OTHER, None),  # a pipe, no file
         (("evdev_open [evdev]", "chrdev_open"), Work.OTHER, "evdev"),
         ((), Work.OTHER, None),

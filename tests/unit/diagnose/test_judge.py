@@ -812,3 +812,20 @@ def test_what_set_the_free_pages_aside(release: str, kind: ReportKind, free_cma_
     assert diagnose(recent(by_cma, names="GFP_KERNEL", kind=kind, release=release)).remedies[0].key == (
         "action:reduce-load"
     )
+
+
+@pytest.mark.parametrize(
+    ("constraint", "said"),
+    [
+        ("CONSTRAINT_CPUSET", "confined by its cpuset to nodes 0-1;"),
+        ("CONSTRAINT_MEMORY_POLICY", "confined by its memory policy to node 1;"),
+    ],
+)
+def test_a_kill_says_who_was_confined(constraint: str, said: str) -> None:
+    more = {"order": None, "gfp_mask": None, "gfp_names": None, "nodemask": "1", "mems_allowed": "0-1"}
+    found = diagnose(failure(kind=ReportKind.OOM, release=None, constraint=constraint, **more))
+    assert (found.judgement.cause, found.judgement.inferred) == (Cause.NODE_RESTRICTED, True)
+    assert said in found.explanation
+    assert found.remedies[0].action == "widen the cpuset or memory policy"
+    free = diagnose(failure(kind=ReportKind.OOM, release=None, constraint="CONSTRAINT_NONE", **more))
+    assert free.judgement.cause is Cause.INCOMPLETE

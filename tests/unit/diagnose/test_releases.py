@@ -50,6 +50,14 @@ def test_releases_that_tell_nothing_leave_the_format(release: str | None) -> Non
         (recent(modern("Normal", 1, 2, (0,), free_highatomic_kb=0), release=None), "6.18", "7.2"),
         (recent(modern("Normal", 1, 2, (0,), boost_kb=None, reserved_highatomic_kb=None), release=None), "4.8", "5.4"),
         (failure(kind=ReportKind.DEADLOCK_WARNING, release=None), "2.6.18", "7.2"),  # XFS prints no names ever
+        (failure(release=None, wording="failure."), "2.6.18", "2.6.39"),
+        (failure(release=None, constraint="CONSTRAINT_NONE", gfp_mask=0x140CCA), "4.19", "7.2"),
+        (failure(release=None, wording="failure:"), "3.2", "4.4"),
+        (failure(PLAIN, release=None, wording="oomkilladj"), "2.6.18", "2.6.32"),
+        (failure(PLAIN, release=None, wording="oom_adj"), "2.6.18", "3.4"),
+        (failure(PLAIN, release=None, wording="oom_adj,oom_score_adj"), "2.6.32", "3.4"),
+        (failure(release=None, wording="oom_score_adj"), "3.10", "4.4"),
+        (failure(dataclasses.replace(PLAIN, values_kb={"active": 0}), release=None), "2.6.18", "2.6.24"),
     ],
 )
 def test_bounds_by_what_is_printed(report: Report, first: str, last: str) -> None:
@@ -69,3 +77,19 @@ def test_the_kernel_that_printed_a_report_is_never_ruled_out(era: Era) -> None:
         (report,) = reports_in("\n".join(make_report(era, rng)).encode())
         lowest, before = format_bounds(report)
         assert lowest <= era.version < before, (lowest, before)
+
+
+@pytest.mark.parametrize(
+    ("opening", "wording"),
+    [
+        ("a: page allocation failure. order:1, mode:0x20", "failure."),
+        ("a: page allocation failure: order:1, mode:0x20", "failure:"),
+        ("a invoked oom-killer: gfp_mask=0xd0, order=1, oomkilladj=0", "oomkilladj"),
+        ("a invoked oom-killer: gfp_mask=0xd0, order=1, oom_adj=0, oom_score_adj=0", "oom_adj,oom_score_adj"),
+        ("a invoked oom-killer: gfp_mask=0xd0, order=1, oom_score_adj=0", "oom_score_adj"),
+        ("a invoked oom-killer: gfp_mask=0xd0, order=1", None),
+    ],
+)
+def test_how_an_opening_line_is_worded(opening: str, wording: str | None) -> None:
+    (report,) = reports_in(f"[    1.500000] {opening}\n".encode())
+    assert report.wording == wording

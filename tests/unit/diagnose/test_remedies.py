@@ -10,7 +10,7 @@ from pagewarden.diagnose.diagnosis import Diagnosis
 from pagewarden.diagnose.explain import diagnose
 from pagewarden.diagnose.types import Cause
 from pagewarden.kernel.min_free import square_root_kb
-from pagewarden.klog.types import Memcg, Report, ReportKind
+from pagewarden.klog.types import NO_COMPACTION, Memcg, Report, ReportKind
 
 BIG = 300_000
 PLENTY_LEFT = {"active_file": 60_000, "inactive_file": 60_000, "slab_reclaimable": 0}
@@ -105,9 +105,35 @@ def test_kernels_that_cannot_compact_are_not_told_to(release: str | None, compac
     assert ("action:compact-memory" in keys(found)) is compacts
 
 
+def test_a_kernel_of_before_2_6_32_by_its_wording_is_not_told_to_compact() -> None:
+    low = zone("Normal", 2000, 1000, (0, 0, 0), BIG)
+    found = diagnose(failure(low, kind=ReportKind.OOM, release=None, order=2, gfp_mask=0xD0, wording="oomkilladj"))
+    assert found.judgement.cause is Cause.FRAGMENTED
+    assert keys(found)[0] == "action:kernel-upgrade"
+
+
 def test_jumbo_frames() -> None:
     report = recent(normal(2000), order=2, trace=trace("igb_alloc_rx_buffers [igb]", "net_rx_action"))
     assert "action:mtu" in keys(diagnose(report))
+
+
+@pytest.mark.parametrize("free", [2000, 900])  # blocks too small, and too few pages as well
+def test_a_kernel_without_compaction_is_not_told_to_compact(free: int) -> None:
+    report = recent(normal(free), kind=ReportKind.OOM, names="GFP_KERNEL", order=2, counters_pages=PLENTY_LEFT)
+    assert "action:compact-memory" in keys(diagnose(report))
+    found = diagnose(replace(report, notes=(NO_COMPACTION,)))
+    assert "action:compact-memory" not in keys(found)
+    assert "use a kernel with CONFIG_COMPACTION" in [remedy.action for remedy in found.remedies]
+    assert "or compaction" not in found.explanation
+
+
+def test_a_kernel_without_an_mmu_is_not_told_to_compact() -> None:
+    found = diagnose(
+        recent(kind=ReportKind.NOMMU_FAILURE, request_bytes=98304, order=None, gfp_mask=None, gfp_names=None)
+    )
+    assert found.judgement.cause is Cause.FRAGMENTED
+    assert keys(found) == ["action:reduce-load"]
+    assert "memory was not short" not in str(found.remedies)
 
 
 def test_before_4_6_there_is_no_watermark_scale_factor() -> None:
@@ -269,6 +295,20 @@ def test_known_fixes(release: str | None, order: int, words: str | None) -> None
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        {"wording": "failure:"},  # no Red Hat 6
+        {"gfp_mask": 0xD0},  # can wait
+        {"trace": trace("dump_stack", "cns3xxx_receive")},  # would name its release
+    ],
+)
+def test_what_is_no_red_hat_6(more: dict[str, Any]) -> None:
+    assert diagnose(failure(release=None, order=2, wording="failure.")).fixes
+    values: dict[str, Any] = {"release": None, "order": 2, "wording": "failure."}
+    assert not diagnose(failure(**(values | more))).fixes
+
+
+@pytest.mark.parametrize(
     ("minimum", "free", "above"),
     [(300, 100, False), (4000, 1400, True)],  # a quarter of what the kernel would have set, and more than it would
 )
@@ -291,3 +331,11 @@ def test_what_does_not_help_is_marked() -> None:
         for remedy in diagnose(report).remedies:
             told = remedy.action.startswith(words) or remedy.action.endswith("is not the cure")
             assert remedy.against is told, remedy.action
+
+
+def test_where_free_blocks_are_not_printed_no_value_is_ruled_out() -> None:
+    low = normal(300, free_blocks=None)
+    found = diagnose(recent(low, order=2))
+    assert found.judgement.cause is Cause.ATOMIC_RESERVE_EXHAUSTED
+    assert "No value" not in found.explanation
+    assert found.remedies[0].action == "raise vm.min_free_kbytes"

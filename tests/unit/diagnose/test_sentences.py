@@ -41,6 +41,13 @@ def test_a_panic_is_no_kill() -> None:
     assert "not in the log" not in diagnose(report).explanation.partition("No verdict")[0]
 
 
+def test_a_mask_whose_names_were_taken_out() -> None:
+    said = diagnose(
+        recent(kind=ReportKind.OOM, release=None, gfp_names=None, gfp_mask=0x140CCA, constraint="CONSTRAINT_NONE")
+    ).explanation
+    assert "asked for one page and could wait for reclaim" in said
+
+
 def test_a_page_fault_does_not_print_what_was_asked_for() -> None:
     report = recent(kind=ReportKind.OOM, names="", gfp_mask=0, trace=trace("exc_page_fault"))
     said = diagnose(report).explanation

@@ -313,8 +313,10 @@ def test_the_loop_of_3_10_counts_cma_pages() -> None:
         ("H", "GFP_ATOMIC", "4.4", Verdict.WOULD_PASS),
         ("H", "GFP_ATOMIC", "4.14", Verdict.WOULD_PASS),
         ("H", "GFP_ATOMIC", "6.3", Verdict.WOULD_PASS),
-        # A caller with the discount was content with anything until 4.13.
-        ("CI", "GFP_ATOMIC", "4.12", Verdict.WOULD_PASS),
+        # The check of a caller with the discount was content with anything until 4.13; such blocks it did not get.
+        ("CI", "GFP_ATOMIC", "4.12", Verdict.NO_BLOCK),
+        ("CI", "GFP_ATOMIC|__GFP_MOVABLE", "4.12", Verdict.WOULD_PASS),
+        ("UC", "GFP_ATOMIC", "4.12", Verdict.WOULD_PASS),
         ("CI", "GFP_ATOMIC", "4.14", Verdict.NO_BLOCK),
         ("H", "GFP_NOWAIT", "5.10", Verdict.NO_BLOCK),
         ("H", "GFP_NOWAIT", "6.3", Verdict.WOULD_PASS),

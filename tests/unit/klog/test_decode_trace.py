@@ -40,6 +40,10 @@ def one(text: str) -> Frame:
         ("[<8001ae08>] show_stack+0x6c/0x12c", Frame("show_stack", 0x6C, 0x12C)),
         ("[__alloc_pages+800/832] __alloc_pages+0x320/0x340", Frame("__alloc_pages", 0x320, 0x340)),
         ("[<e0850a47>] rx+0x567/0x590 [r8169]", Frame("rx", 0x567, 0x590, "r8169")),
+        ("[<ffffffff884a9aa0>] :nf_x:alloc_table+0x33/0x7a", Frame("alloc_table", 0x33, 0x7A, "nf_x")),
+        ("vb2_alloc (drivers/media/a-b.c:195 drivers/media/a-b.c:257) vb2_x", Frame("vb2_alloc", module="vb2_x")),
+        ("? do_it.part.0 (lib/dump_stack.c:107 (discriminator 4)) ", Frame("do_it.part.0", reliable=False)),
+        ("do_it (lib/dump_stack.c:107) says more than that", None),
         ("_RNvXs_4core+0x10/0x20", Frame("_RNvXs_4core", 0x10, 0x20)),
         ("[<c07ff5f0>] 0xc07ff5f0", None),
         ("RIP: 0010:memset_erms+0x9/0x20", None),
@@ -211,6 +215,12 @@ def test_an_entry_function_settles_the_architecture() -> None:
         "out_of_memory",
         "__get_free_pages",
         "warn_alloc.cold",
+        "panic",
+        "alloc_kmem_pages",
+        "obj_cgroup_charge_account",
+        "__memcg_slab_post_alloc_hook",
+        "napi_skb_cache_get",
+        "__napi_build_skb",
     ],
 )
 def test_the_allocators_own_functions(function: str) -> None:
@@ -242,6 +252,17 @@ def test_stale_frames_count_only_where_all_are() -> None:
     assert find_caller((own, stale, caller)) == caller
     assert find_caller((Frame("__alloc_pages", reliable=False), stale)) == stale
     assert find_caller((own,)) is None
+    woken = (Frame("dump_header"), Frame("ttwu_do_wakeup"), Frame("oom_kill_process"), Frame("find_lock_task_mm"))
+    assert find_caller((*woken, Frame("mem_cgroup_oom_synchronize"), caller)) == caller
+    among = (
+        own,
+        Frame("bond_xmit"),
+        Frame("kmem_getpages"),
+        Frame("fallback_alloc"),
+        caller,
+        Frame("kmem_cache_alloc"),
+    )
+    assert find_caller(among) == caller
     assert find_caller(()) is None
 
 

@@ -219,6 +219,23 @@ def test_a_notice_far_before_a_report_is_not_about_it() -> None:
     assert report.suppressed == ()
 
 
+def test_a_task_whose_name_was_blanked_in_one_of_its_lines() -> None:
+    report = only_report(
+        "[    1.500000] xxxx: page allocation failure: order:0, mode:0x20\n"
+        "[    1.500001] CPU: 2 PID: 179 Comm: app Not tainted 4.9.56 #53\nCall Trace:\n[<802f63f2>] asks+0x1e/0x3c\n"
+    )
+    assert (report.comm, report.pid, report.cpu, report.release) == ("xxxx", 179, 2, "4.9.56")
+    assert [frame.function for frame in report.trace] == ["asks"]
+
+
+def test_another_tasks_line_that_is_not_the_next() -> None:
+    report = only_report(
+        "[    1.500000] a: page allocation failure: order:0, mode:0x20\n[    1.500000] something else\n"
+        "[    1.500001] CPU: 2 PID: 179 Comm: app Not tainted 4.9.56 #53\n"
+    )
+    assert (report.pid, report.release) == (None, None)
+
+
 def test_the_banner_gives_the_release_to_reports_without_one() -> None:
     text = (
         "Linux version 6.5.0-rc1 (x@y) #1\n"
@@ -301,6 +318,40 @@ class TestWithoutOpeningLine:
         )
         assert report.victim is not None
         assert (report.victim.score, report.victim.uid, report.victim.total_vm_kb) == (9, 48, 4)
+
+    @pytest.mark.parametrize(
+        "chosen",
+        [
+            "Memory cgroup out of memory: Kill process 5 (x) score 9 or sacrifice child\n",
+            "Out of memory: kill process 5 (x) score 179248 or a child\n",
+        ],
+    )
+    @pytest.mark.parametrize("before", ["", "x invoked oom-killer: gfp_mask=0xd0, order=0, oom_adj=0\nMem-Info:\n"])
+    def test_a_child_killed_in_place_of_the_process_that_was_chosen(self, before: str, chosen: str) -> None:
+        report = only_report(f"{before}{chosen}Killed process 6 (y) total-vm:8kB\n")
+        assert [(victim.pid, victim.comm, victim.score) for victim in report.victims] == [(6, "y", None)]
+
+    def test_a_chosen_process_alone_and_the_next_kill(self) -> None:
+        chosen = "Out of memory: Kill process {0} (x) score 9 or sacrifice child\n"
+        reports = reports_of(chosen.format(5) + chosen.format(6) + "Killed process 6 (x) total-vm:8kB\n")
+        assert [[victim.pid for victim in report.victims] for report in reports] == [[5], [6]]
+
+    def test_a_control_groups_lines_behind_anothers_kill(self) -> None:
+        reports = reports_of(
+            "Out of memory: Kill process 5 (x) score 9 or sacrifice child\nKilled process 5 (x) total-vm:4kB\n"
+            "Task in /a/b killed as a result of limit of /a\nmemory: usage 8kB, limit 8kB, failcnt 3\n"
+        )
+        assert [report.kind for report in reports] == [OOM, ReportKind.MEMCG_OOM]
+        assert reports[1].memcg is not None
+        assert reports[1].memcg.limited == "/a"
+
+    def test_a_summary_without_its_end_behind_anothers_kill(self) -> None:
+        cut = KILL.replace("NONE", "CPUSET").partition(",task_memcg")[0] + "\nOut of memory: Killed process {0} (a)\n"
+        reports = reports_of(KILL.format(7) + cut.format(8))
+        assert [(report.constraint, report.victims[0].pid) for report in reports] == [
+            ("CONSTRAINT_NONE", 7),
+            ("CONSTRAINT_CPUSET", 8),
+        ]
 
     def test_each_kill_alone_is_its_own(self) -> None:
         assert [report.victims[0].pid for report in reports_of(KILL.format(7) + KILL.format(8) + KILL.format(9))] == [
@@ -571,3 +622,12 @@ def test_a_free_list_that_is_cut_is_missing() -> None:
     assert (report.complete, report.missing) == (True, ())
     report = only_report("\n".join(cut))
     assert (report.complete, report.missing) == (False, ("free-lists",))
+
+
+@pytest.mark.parametrize(
+    ("opening", "noted"),
+    [("a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=1, oom_score_adj=0", True), (failure().strip(), False)],
+)
+def test_a_kernel_that_says_it_has_no_compaction(opening: str, noted: bool) -> None:
+    report = only_report(f"[    1.500000] {opening}\n[    1.500001] COMPACTION is disabled!!!\n")
+    assert report.no_compaction is noted

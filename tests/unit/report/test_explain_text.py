@@ -131,6 +131,13 @@ def test_a_kill_in_a_control_group_is_measured_by_its_limit(held_kb: int, of: st
     )
 
 
+@pytest.mark.parametrize("limit_kb", [9007199254740988, 9007199254740928, 9007199254740991, 8589934588])
+def test_a_group_without_a_limit_of_its_own(limit_kb: int) -> None:
+    group = Memcg(limited="/a", counters=(MemcgCounter("memory", 2048, limit_kb),))
+    said = head(replace(KILL, kind=ReportKind.MEMCG_OOM, memcg=group, victims=(Victim(7, "java", anon_rss_kb=1024),)))
+    assert "which had 1 MiB Do:" in said
+
+
 def test_nobody_was_left_to_kill() -> None:
     said = head(replace(KILL, victims=(), notes=(NONE_KILLABLE,)))
     assert "no process was left that the kernel may kill" in said
