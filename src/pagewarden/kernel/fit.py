@@ -17,6 +17,7 @@ from pagewarden.kernel.fit_causes import (
     hidden_boosts,
     marks_are_stale,
     reserve_is_stale,
+    scale_factors,
     share_ranges,
 )
 from pagewarden.kernel.lowmem_reserve import default_ratio, setup_per_zone_lowmem_reserve
@@ -53,6 +54,8 @@ class Fit:
     :ivar min_free_kbytes: the value used; where the capture lacks it, inferred from the mins.
     :ivar inferred: min_free_kbytes was inferred.
     :ivar extra_free_kbytes: a vendor's lift of low and high, as set or inferred from the marks.
+    :ivar watermark_scale_factor: as set or inferred from the gaps between the marks; None where neither tells, and the
+        default was taken.
     :ivar reasons: why each zone that differs may do so, in words.
     :ivar hidden_boost_pages: boosts contained in printed marks that this kernel does not print.
     """
@@ -67,6 +70,7 @@ class Fit:
     differences: tuple[Difference, ...]
     reasons: tuple[str, ...]
     extra_free_kbytes: int | None = None
+    watermark_scale_factor: int | None = None
     hidden_boost_pages: tuple[HiddenBoost, ...] = ()
 
     def boosted_now(self, zone: Zone) -> int:
@@ -100,6 +104,8 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     """
     zones = tuple(zone for node in nodes for zone in node.zones)
     marks = _best_marks(zones, settings, guess.watermarks, page_size)
+    if marks.differences and not any(_mark_causes(zones, marks, settings, page_size)):
+        settings, marks = _with_inferred_scale(zones, settings, marks, guess.watermarks, page_size)
     layout, reserve, reserve_differences = _best_reserve(nodes, settings.lowmem_reserve_ratio, guess.reserve)
     stale_marks, hidden = _mark_causes(zones, marks, settings, page_size)
     differences = marks.differences + reserve_differences
@@ -117,6 +123,7 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
         differences=differences,
         reasons=tuple(_reasons(marks.differences, reserve_differences, hidden, stale_marks, stale_reserve, reserve)),
         extra_free_kbytes=marks.extra_free_kbytes,
+        watermark_scale_factor=settings.watermark_scale_factor,
         hidden_boost_pages=hidden,
     )
 
@@ -252,6 +259,19 @@ def _with_inferred_extra(
         if not differences:
             return replace(marks, extra_free_kbytes=extra, differences=())
     return None
+
+
+def _with_inferred_scale(
+    zones: Sequence[Zone], settings: Settings, marks: _MarksFit, guess: WatermarkRules, page_size: int
+) -> tuple[Settings, _MarksFit]:
+    # Somebody widened the gaps, and the setting was not captured: the one that reproduces every mark, if one does.
+    if settings.watermark_scale_factor is None and guess.gap is Gap.SCALED:
+        for scale in scale_factors(zones, marks.rules):
+            scaled = replace(settings, watermark_scale_factor=scale)
+            fits = list(_marks_fits(zones, scaled, guess, page_size))
+            if fits and not fits[-1].differences:
+                return scaled, fits[-1]
+    return settings, marks
 
 
 def place(node: Node, layout: Sequence[str]) -> tuple[Zone | None, ...]:

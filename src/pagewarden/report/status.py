@@ -11,7 +11,15 @@ from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.kernel.fit import Fit
 from pagewarden.kernel.fragmentation import HAS_BLOCK, fragmentation_indexes, unusable_free_index
-from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RATIO, RECLAIM_MODE, SCALE_FACTOR, Machine
+from pagewarden.kernel.machine import (
+    HUGE_SWITCH,
+    MIN_FREE,
+    RATIO,
+    RECLAIM_MODE,
+    SCALE_FACTOR,
+    Machine,
+    inferred_settings,
+)
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.report.apply import render_changes
 from pagewarden.report.words import Folded, count_text, heading, pages_text, plain_table, zone_name
@@ -46,6 +54,7 @@ def render_status(
         yield from render_changes(changes)
     yield ""
     yield from _fit(machine.fit)
+    yield from _inferred(machine)
     yield from _absent(snapshot)
 
 
@@ -197,6 +206,12 @@ def _fit(fit: Fit) -> Iterator[RenderableType]:
             yield Padding(f"{text}, printed {difference.printed} pages", (0, 0, 0, 4))
         if len(fit.differences) > 8:
             yield Padding(f"and {len(fit.differences) - 8} more", (0, 0, 0, 4))
+
+
+def _inferred(machine: Machine) -> Iterator[RenderableType]:
+    inferred = [f"{key} {value}" for key, value in inferred_settings(machine).items()]
+    if inferred and machine.fit.usable:
+        yield f"Not in this capture, inferred from the marks: {', '.join(inferred)}."
 
 
 def _by_reason(reasons: Iterable[str]) -> Iterator[tuple[str, str]]:

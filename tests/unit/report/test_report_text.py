@@ -51,6 +51,13 @@ def guest(nodes: int = 1) -> Snapshot:
     return snapshot(more, sysctls, kernel="6.18.44")
 
 
+def test_status_names_what_was_inferred() -> None:
+    found = guest()
+    sysctls = {key: value for key, value in found.sysctls.items() if key != "vm.min_free_kbytes"}
+    assert "inferred from the marks: vm.min_free_kbytes 67584." in status(replace(found, sysctls=sysctls))
+    assert "inferred" not in status(found)
+
+
 @pytest.mark.parametrize(
     ("free", "state", "note"),
     [
