@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -44,6 +45,28 @@ def test_pagetypeinfo() -> None:
         (0, "DMA32"): {"Unmovable": 20, "Movable": 990},
         (1, "Normal"): {"Unmovable": 12, "Movable": 2036},  # not the table of mixed blocks
     }
+
+
+def test_pagetypeinfo_of_2_6_24_has_a_type_without_a_name() -> None:
+    text = (
+        "Page block order: 10\nPages per block:  1024\n\n"
+        "Free pages count per migrate type at order       0      1\n"
+        "Node    0, zone      DMA, type    Unmovable      1      2\n"
+        "Node    0, zone      DMA, type       <NULL>      0      0\n\n"
+        "Number of blocks type     Unmovable  Reclaimable      Movable      Reserve       <NULL>\n"
+        "Node 0, zone      DMA            1            0            2            1            0\n"
+    )
+    info = parse_pagetypeinfo(text)
+    assert info.free_blocks[0, "DMA", "<NULL>"] == (0, 0)
+    assert info.blocks[0, "DMA"] == {"Unmovable": 1, "Reclaimable": 0, "Movable": 2, "Reserve": 1, "<NULL>": 0}
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"), [(parse_buddyinfo, BUDDY), (parse_meminfo, MEMINFO), (parse_pagetypeinfo, TYPES)]
+)
+def test_blanks_before_every_line_change_nothing(parse: Callable[[str], object], text: str) -> None:
+    assert parse(indent(text, "    ")) == parse(text)
+    assert parse(indent(text, "  ").replace("\n", "\r\n")) == parse(text)
 
 
 def test_vmstat_keeps_all_counters() -> None:
