@@ -73,6 +73,7 @@ class ReserveRules:
         though they too could take pages of every zone below.
     :ivar full_length_ratio: the ratio array has an entry for the topmost zone too (4.17), which does nothing.
     :ivar rewrites_topmost: that entry is rewritten like the others where it is below 1 (5.8).
+    :ivar movable: ZONE_MOVABLE exists (2.6.23).
     """
 
     size: Size
@@ -82,6 +83,7 @@ class ReserveRules:
     empty_upper_zero: bool
     full_length_ratio: bool
     rewrites_topmost: bool
+    movable: bool
 
     @property
     def label(self) -> str:
@@ -174,6 +176,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             empty_upper_zero=at(6, 10) and not (at(6, 14) or stable(6, 12, 19) or stable(6, 13, 7)),
             full_length_ratio=at(4, 17),
             rewrites_topmost=at(5, 8),
+            movable=at(2, 6, 23),
         ),
         MinFreeRules(
             size=size,

@@ -24,7 +24,7 @@ def is_lowmem(zone: Zone) -> bool:
 def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
     """All possible layouts of COUNT zones that hold the given names, likeliest first.
 
-    Every kernel has Normal; Movable exists since 2.6.24, so layouts with it come first, then those with DMA32. HighMem
+    Every kernel has Normal; Movable exists since 2.6.23, so layouts with it come first, then those with DMA32. HighMem
     is for 32-bit machines and DMA32 for others: both together come last.
 
     :param names: zones seen on any node of the machine.
@@ -40,7 +40,7 @@ def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
 
 
 def _always(layout: Sequence[str]) -> frozenset[str]:
-    # Device (4.3) came long after Movable (2.6.24).
+    # Device (4.3) came long after Movable (2.6.23).
     return frozenset({"Normal", "Movable"} if "Device" in layout else {"Normal"})
 
 

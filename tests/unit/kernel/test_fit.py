@@ -255,6 +255,14 @@ def test_ratios_nobody_changed_tell_the_zones() -> None:
     assert machine([normal], alone, kernel="4.4.0").fit.layout == ("DMA", "DMA32", "Normal", "Movable")
 
 
+@pytest.mark.parametrize(("kernel", "topmost"), [("2.6.13", "HighMem"), ("2.6.32", "Movable")])
+def test_before_2_6_23_there_is_no_movable(kernel: str, topmost: str) -> None:
+    """x86-64 with three zones, of which the third is empty and not printed."""
+    zones = [zone("DMA", None, present=3994, protection=(0, 2031, 2031))]
+    zones.append(zone("Normal", None, present=520191, protection=(0, 0, 0)))
+    assert machine(zones, {}, kernel=kernel).fit.layout == ("DMA", "Normal", topmost)
+
+
 def test_stale_reserves_tell_the_zones_too() -> None:
     """Normal had 3 pages when DMA's reserves were computed; the zone above DMA is Normal all the same."""
     zones = [zone("DMA", 1, protection=(0, 3, 3, 3)), zone("Normal", 4, protection=(0, 0, 0, 0))]
