@@ -348,6 +348,12 @@ def test_what_is_said_of_the_reports_behind_a_finding() -> None:
     assert "40 of them are so unlike each other that they were counted but not replayed." in said.text
     (plain,) = failure_findings(LogEvidence(failures=(one,)))
     assert "not replayed" not in plain.text
+    booted = replace(one, count=2, first="122.820748", last="9123.000001")
+    (said,) = failure_findings(LogEvidence(failures=(booted,)))
+    assert "2 reports in the kernel log between 122.820748 and 9123.000001 s after boot (" in said.text
+    assert said.evidence[0].source.endswith(", 122.820748 to 9123.000001 s after boot")
+    (said,) = failure_findings(LogEvidence(failures=(replace(booted, count=1, last=None),)))
+    assert "One report in the kernel log 122.820748 s after boot (" in said.text
     nameless = replace(one, example=replace(one.example, report=replace(one.example.report, order=None)))
     (evidence_of_it,) = [e for f in failure_findings(LogEvidence(failures=(nameless,))) for e in f.evidence]
     assert "order" not in evidence_of_it.what
