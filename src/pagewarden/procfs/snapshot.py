@@ -17,6 +17,7 @@ from pagewarden.procfs.numa import parse_distances, parse_id_list
 from pagewarden.procfs.pagetypeinfo import parse_pagetypeinfo
 from pagewarden.procfs.pressure import parse_pressure
 from pagewarden.procfs.roots import open_root
+from pagewarden.procfs.swaps import parse_swaps
 from pagewarden.procfs.sysctl import SYSCTL_SHAPES, parse_sysctl, parse_sysctl_dump, sysctl_path
 from pagewarden.procfs.sysctl_files import SYSCTL_CONF, resolve_assignments
 from pagewarden.procfs.sysctl_lines import parse_sysctl_file
@@ -94,6 +95,7 @@ class _Assembly:
             distances=self._distances(),
             cpu_nodes=self._cpu_nodes(),
             pressure=self._optional("proc/pressure/memory", parse_pressure),
+            swaps_kb=self._optional("proc/swaps", parse_swaps, note=False),
             sysctl_files=(files := self._sysctl_files()),
             assignments=self._assignments(files, cmdline or "", tuple(sysctls)),
             torn=(*self.notes.torn, *self.gathered.torn, *_zones_apart(nodes, free_blocks)),

@@ -14,6 +14,7 @@ from tests.unit.diagnose.reports import zone as dump
 from pagewarden.advise.advice import advise, is_declined
 from pagewarden.advise.build import write_command
 from pagewarden.advise.burst import needs_of
+from pagewarden.advise.companions import advise_companions
 from pagewarden.advise.failures import failure_findings, severity_of
 from pagewarden.advise.observed import Observed
 from pagewarden.advise.policy import AdvicePolicy
@@ -338,6 +339,18 @@ class TestOneAnswer:
 
     def test_unless_giving_it_out_was_declined(self) -> None:
         assert self.stranded(("vm.lowmem_reserve_ratio",)) == {MIN_FREE}
+
+
+@pytest.mark.parametrize(("swap", "on_disk"), [(None, False), ("/dev/sda2", False), ("/dev/zram0", True)])
+def test_swap_on_zram_is_no_room_beside_memory(swap: str | None, on_disk: bool) -> None:
+    here, logs = evidence(box())
+    one = logs.failures[0]
+    exhausted = replace(one.example, judgement=replace(one.example.judgement, cause=Cause.MEMORY_EXHAUSTED))
+    logs = LogEvidence(failures=(replace(one, example=exhausted),))
+    here = replace(here, swaps_kb={} if swap is None else {swap: 8388604})
+    (said,) = advise_companions(here, machine_of(here), Observed(logs=logs))
+    assert ("swap on a disk for what is idle" in said.recommended) is on_disk
+    assert ("All swap here is zram" in said.reason) is on_disk
 
 
 def test_what_is_said_of_the_reports_behind_a_finding() -> None:

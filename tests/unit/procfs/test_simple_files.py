@@ -11,6 +11,7 @@ from pagewarden.procfs.meminfo import parse_meminfo
 from pagewarden.procfs.numa import parse_distances, parse_id_list
 from pagewarden.procfs.pagetypeinfo import parse_pagetypeinfo
 from pagewarden.procfs.pressure import parse_pressure
+from pagewarden.procfs.swaps import parse_swaps
 from pagewarden.procfs.sysctl import SYSCTL_SHAPES, parse_sysctl, parse_sysctl_dump, sysctl_path
 from pagewarden.procfs.types import Pressure, PressureLine
 from pagewarden.procfs.vmstat import parse_vmstat
@@ -82,6 +83,19 @@ def test_meminfo() -> None:
     assert fields["Active(anon)"] == 88012
     assert fields["HugePages_Total"] == 4
     assert list(fields)[-1] == "DirectMap2M"
+
+
+SWAPS = (
+    "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    "/swap/my\\040file                          file\t\t16224856\t0\t\t-2\n"
+    "/dev/zram0                              partition\t16223228\t592024\t\t100\n"
+)
+
+
+def test_swaps() -> None:
+    found = parse_swaps(SWAPS)
+    assert found == {"/swap/my\\040file": 16224856, "/dev/zram0": 16223228}
+    assert parse_swaps(SWAPS.splitlines()[0] + "\n") == {}
 
 
 def test_pressure() -> None:
@@ -192,6 +206,9 @@ def fails(parse: Callable[..., object], *arguments: str) -> tuple[int, str]:
         (parse_pagetypeinfo, TYPES.replace("type      Movable", "type    Unmovable", 1), 6, "once"),
         (parse_pagetypeinfo, TYPES.replace("Pages per block:  512", "Pages per block:  256", 1), 14, "every node"),
         (parse_pagetypeinfo, TYPES[: TYPES.index("22100")], 8, "11 counts"),
+        (parse_swaps, "", 0, "empty"),
+        (parse_swaps, SWAPS.partition("\n")[2], 1, "Filename"),
+        (parse_swaps, SWAPS.replace("592024", "59x"), 3, "SIZE"),
         (parse_vmstat, "", 0, "empty"),
         (parse_vmstat, "nr_free_pages 1\nnr_mapped\n", 2, "'nr_mapped'"),
         (parse_vmstat, "nr_free_pages 1\nnr_mapped -5\n", 2, "'nr_mapped'"),

@@ -65,6 +65,27 @@ def machine(make_root: MakeRoot) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("devices", "in_memory"),
+    [
+        (("/dev/zram0",), True),
+        (("/dev/block/zram0", "/dev/zram12"), True),
+        (("/dev/zram0", "/dev/sda2"), False),
+        (("/zram.img",), False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_swap_on_zram_is_memory(machine: Path, devices: tuple[str, ...] | None, in_memory: bool) -> None:
+    heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    if devices is not None:
+        rows = "".join(f"{name:<40}partition\t8388604\t\t0\t\t100\n" for name in devices)
+        (machine / "proc/swaps").write_text(heading + rows)
+    snapshot = read_snapshot(str(machine))
+    assert snapshot.swaps_to_memory is in_memory
+    assert "/proc/swaps" not in snapshot.absent
+
+
 def test_everything_of_a_folder(machine: Path) -> None:
     snapshot = read_snapshot(str(machine))
     assert (snapshot.source, snapshot.live) == (str(machine), False)
