@@ -18,8 +18,8 @@ _HEADER = re.compile(r"Node +([0-9]{1,9}), zone +(\S+)[ \t]*(?:\n|$)")
 _PROTECTION = re.compile(r"protection: *\(([0-9]{1,20}(?:, *[0-9]{1,20})*)\)\s*")
 _CPU = re.compile(r"\n\s+cpu: +([0-9]+)")
 _TITLE = re.compile(r" {0,2}[a-z][a-z -]*")
-# What people write where they leave lines out.
-_LEFT_OUT = re.compile(r"\s*[\[(<]?\.{2,6}[\])>]?\s*")
+# What people write where they leave lines out, and grep between what it found.
+_LEFT_OUT = re.compile(r"\s*[\[(<]?\.{2,6}[\])>]?\s*|--")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:?")
 _STATISTICS = "  per-node stats\n"
 _LISTS = "pagesets\n"

@@ -130,7 +130,7 @@ def test_blanks_before_every_line_change_nothing(name: str) -> None:
     assert parse_zoneinfo(indent(text_of(name), "    ")) == parse_zoneinfo(text_of(name))
 
 
-@pytest.mark.parametrize("dots", ["...", "[...]", "      [...]", "<...>", "  .."])
+@pytest.mark.parametrize("dots", ["...", "[...]", "      [...]", "<...>", "  ..", "--"])
 def test_dots_stand_for_lines_that_were_left_out(dots: str) -> None:
     zone = (
         "Node 0, zone   Normal\n  pages free     5\n        min      1\n        low      2\n        high     3\n"
