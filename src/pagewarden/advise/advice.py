@@ -133,7 +133,8 @@ def _not_judged(snapshot: Snapshot, machine: Machine) -> tuple[tuple[str, str], 
     for key in (MIN_FREE, RATIO, RECLAIM_MODE):
         if key in machine.sysctls or (key == RECLAIM_MODE and len(machine.nodes) == 1):
             continue
-        if key == MIN_FREE and machine.fit.min_free_kbytes is not None and machine.fit.layout is not None:
+        whole = machine.fit.layout is not None and not machine.fit.zones_left_out
+        if key == MIN_FREE and machine.fit.min_free_kbytes is not None and whole:
             continue
         path = "/proc/sys/" + key.replace(".", "/")
         found.append((key, snapshot.absent.get(path, "not captured")))

@@ -23,7 +23,7 @@ from pagewarden.kernel.fit_causes import (
 from pagewarden.kernel.lowmem_reserve import default_ratio, setup_per_zone_lowmem_reserve
 from pagewarden.kernel.rules import Gap, KernelRules, ReserveRules, Size, WatermarkRules
 from pagewarden.kernel.watermarks import Marks, is_special, setup_per_zone_wmarks
-from pagewarden.kernel.zones import layouts, printed_layout
+from pagewarden.kernel.zones import layouts, printed_layout, zones_left_out
 from pagewarden.procfs.types import Node, Zone
 from pagewarden.units import pages_to_kb
 
@@ -56,6 +56,7 @@ class Fit:
     :ivar extra_free_kbytes: a vendor's lift of low and high, as set or inferred from the marks.
     :ivar watermark_scale_factor: as set or inferred from the gaps between the marks; None where neither tells, and the
         default was taken.
+    :ivar zones_left_out: the capture holds some of the machine's zones only; what is inferred leaves the others out.
     :ivar reasons: why each zone that differs may do so, in words.
     :ivar hidden_boost_pages: boosts contained in printed marks that this kernel does not print.
     """
@@ -71,6 +72,7 @@ class Fit:
     reasons: tuple[str, ...]
     extra_free_kbytes: int | None = None
     watermark_scale_factor: int | None = None
+    zones_left_out: bool = False
     hidden_boost_pages: tuple[HiddenBoost, ...] = ()
 
     def boosted_now(self, zone: Zone) -> int:
@@ -112,6 +114,7 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     stale_reserve = not reserve_differences or reserve_is_stale(nodes, reserve_differences, guess.reserve)
     told = stale_marks or {(d.node, d.zone) for d in marks.differences} <= {(node, zone) for node, zone, _ in hidden}
     stale = bool(differences) and told and stale_reserve
+    no_reserve_formula = None if stale_reserve else _why_not(nodes, reserve)
     return Fit(
         exact=not differences,
         stale=stale,
@@ -121,9 +124,10 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
         min_free_kbytes=marks.min_free_kbytes,
         inferred=settings.min_free_kbytes is None and marks.min_free_kbytes is not None,
         differences=differences,
-        reasons=tuple(_reasons(marks.differences, reserve_differences, hidden, stale_marks, stale_reserve, reserve)),
+        reasons=tuple(_reasons(marks.differences, reserve_differences, hidden, stale_marks, no_reserve_formula)),
         extra_free_kbytes=marks.extra_free_kbytes,
         watermark_scale_factor=settings.watermark_scale_factor,
+        zones_left_out=zones_left_out(nodes),
         hidden_boost_pages=hidden,
     )
 
@@ -372,13 +376,18 @@ def _unplaced(zones: Iterable[Zone]) -> Iterator[Difference]:
                 yield Difference(zone.node, zone.name, f"protection[{index}]", 0, printed)
 
 
+def _why_not(nodes: Sequence[Node], rules: ReserveRules) -> str:
+    if zones_left_out(nodes):
+        return "protection counts zones that this capture lacks"
+    return f"protection follows none of the formulas known here (nearest: {rules.label})"
+
+
 def _reasons(
     marks: Sequence[Difference],
     reserve: Sequence[Difference],
     hidden: Sequence[tuple[int, str, int]],
     stale_marks: bool,
-    stale_reserve: bool,
-    reserve_rules: ReserveRules,
+    no_reserve_formula: str | None,
 ) -> Iterator[str]:
     boosted = {(node, zone) for node, zone, _ in hidden}
     printed = {(d.node, d.zone, d.what) for d in marks}
@@ -393,8 +402,7 @@ def _reasons(
         )
     for node, zone in dict.fromkeys((d.node, d.zone) for d in reserve):
         yield f"node {node} {zone}: " + (
-            "protection dates from an earlier count of managed pages; "
+            no_reserve_formula
+            or "protection dates from an earlier count of managed pages; "
             "the next access to vm.lowmem_reserve_ratio renews it"
-            if stale_reserve
-            else f"protection follows none of the formulas known here (nearest: {reserve_rules.label})"
         )

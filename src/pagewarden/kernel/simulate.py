@@ -163,6 +163,8 @@ def _start(machine: Machine, assigned_min_free: int | None) -> _State:
         + ("min marks" if key == MIN_FREE else "gaps between the marks")
         for key, value in inferred_settings(machine).items()
     ]
+    if machine.fit.zones_left_out:
+        state.assumptions.append("zones are missing in this capture: those that are there share the whole setting")
     state.user_min_free_kbytes = _user_value(state, assigned_min_free)
     return state
 

@@ -49,6 +49,19 @@ def _unlikeliness(layout: Sequence[str]) -> tuple[bool, ...]:
     return both, "Movable" not in layout, "DMA" not in layout, "DMA32" not in layout
 
 
+def zones_left_out(nodes: Sequence[Node]) -> bool:
+    """Whether what is printed tells that it is not all: a capture that somebody cut down to some zones.
+
+    The topmost zone of a node keeps nothing from requests for zones above, as there is none; and kernels that print the
+    pages of CMA (5.12 and later) print every zone, as many as `protection` has entries.
+    """
+    rows = [(node.zones, node.zones[-1].protection_pages) for node in nodes if node.zones]
+    if any(any(row or ()) for _, row in rows):
+        return True
+    prints_all = any(zone.cma_pages is not None for zones, _ in rows for zone in zones)
+    return prints_all and any(row is not None and len(zones) < len(row) for zones, row in rows)
+
+
 def printed_layout(nodes: Sequence[Node]) -> tuple[str, ...] | None:
     """The layout as printed, where the kernel prints empty zones too (4.12 and later); else None.
 

@@ -69,7 +69,7 @@ def _head(snapshot: Snapshot) -> Text:
 
 
 def _zones(machine: Machine) -> Table:
-    shown = [zone for zone in machine.zones if zone.populated]
+    shown = [zone for zone in machine.zones if _has_pages(zone)]
     promo = any(zone.promo_pages is not None for zone in shown)
     table = plain_table("zone", "managed", "free", "min", "low", "high", *(["promo"] if promo else []), "")
     table.columns[-1].justify = "left"
@@ -90,6 +90,11 @@ def _zones(machine: Machine) -> Table:
     return table
 
 
+def _has_pages(zone: Zone) -> bool:
+    # Pages that are present but not managed (all reserved, or a device's) are no one's to allocate.
+    return zone.populated and zone.managed_pages != 0
+
+
 def _state(zone: Zone) -> Text:
     if zone.free_pages <= zone.min_pages:
         return Text("below min", style="bold red")
@@ -102,12 +107,12 @@ def _state(zone: Zone) -> Text:
 
 
 def _zone_notes(machine: Machine) -> Iterator[str]:
-    shown = [zone for zone in machine.zones if zone.populated]
+    shown = [zone for zone in machine.zones if _has_pages(zone)]
     if any(zone.free_pages <= zone.min_pages for zone in shown):
         yield "below min: ordinary allocations reclaim for themselves (direct reclaim)"
     if any(zone.min_pages < zone.free_pages <= zone.low_pages for zone in shown):
         yield "below low: kswapd is awake and reclaims"
-    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not zone.populated]
+    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not _has_pages(zone)]
     if empty:
         yield f"empty: {', '.join(empty)}"
 
@@ -209,6 +214,9 @@ def _fit(fit: Fit) -> Iterator[RenderableType]:
 
 
 def _inferred(machine: Machine) -> Iterator[RenderableType]:
+    if machine.fit.zones_left_out:
+        yield Text("Zones are missing: protection speaks of more than this capture holds.", style="yellow")
+        return
     inferred = [f"{key} {value}" for key, value in inferred_settings(machine).items()]
     if inferred and machine.fit.usable:
         yield f"Not in this capture, inferred from the marks: {', '.join(inferred)}."

@@ -343,3 +343,25 @@ def test_an_inferred_scale_factor_counts_in_what_is_simulated() -> None:
     assert done.assumptions[1] == (
         "vm.watermark_scale_factor is not in this capture; 216 was inferred from the gaps between the marks"
     )
+
+
+def test_a_capture_of_some_zones_says_so() -> None:
+    """el5: DMA alone, which keeps 296 pages for a Normal that is not there."""
+    cut = machine(
+        [zone("DMA", None, present=4096, marks=(28, 35, 42), protection=(0, 0, 296, 296))], {}, kernel="2.6.18"
+    )
+    assert cut.fit.zones_left_out
+    assert not cut.fit.usable
+    assert cut.fit.reasons == ("node 0 DMA: protection counts zones that this capture lacks",)
+
+
+def test_until_2_6_14_low_and_high_are_fractions_of_min() -> None:
+    """A desktop of 1 GB, 2.6.14: HighMem's low is 5/4 of its own min, not of its share."""
+    zones = [
+        zone("DMA", None, present=4096, marks=(17, 21, 25), protection=(0, 880, 998)),
+        zone("Normal", None, present=225280, marks=(939, 1173, 1408), protection=(0, 0, 948)),
+        zone("HighMem", None, present=30342, marks=(32, 40, 48), protection=(0, 0, 0)),
+    ]
+    old = machine(zones, {}, kernel="2.6.14-rc5")
+    assert old.fit.exact
+    assert old.fit.rules.watermarks == rules_for(old.version).watermarks
