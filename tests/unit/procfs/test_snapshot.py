@@ -86,6 +86,15 @@ def test_swap_on_zram_is_memory(machine: Path, devices: tuple[str, ...] | None, 
     assert "/proc/swaps" not in snapshot.absent
 
 
+def test_meminfo_of_a_container_is_not_used(machine: Path) -> None:
+    managed_kb = sum(zone.managed_pages or 0 for zone in read_snapshot(str(machine)).zones) * 4
+    for total_kb, used in ((managed_kb, True), (managed_kb // 2, True), (managed_kb // 8, False)):
+        (machine / "proc/meminfo").write_text(f"MemTotal: {total_kb} kB\nMemAvailable: 1 kB\n")
+        snapshot = read_snapshot(str(machine))
+        assert (snapshot.meminfo_kb is not None) is used
+        assert ("of a container" in snapshot.absent.get("/proc/meminfo", "")) is not used
+
+
 def test_everything_of_a_folder(machine: Path) -> None:
     snapshot = read_snapshot(str(machine))
     assert (snapshot.source, snapshot.live) == (str(machine), False)
