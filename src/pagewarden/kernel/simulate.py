@@ -188,11 +188,9 @@ def _write(state: _State, write: Write) -> str | None:
 
 
 def _exists(state: _State, key: str) -> bool:
-    # A capture may hold no settings at all; then the release tells which exist.
+    # A capture may hold few settings or none; then the release tells which exist.
     if key in state.sysctls:
         return True
-    if MIN_FREE in state.sysctls:
-        return False
     rules = state.machine.rules.sysctl
     return key in (MIN_FREE, RATIO) or (key == SCALE_FACTOR and rules.scale_factor_max is not None)
 
