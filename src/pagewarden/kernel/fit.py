@@ -305,7 +305,7 @@ def _best_reserve(
     width = max(len(zone.protection_pages or ()) for zone in zones)
     candidates = [printed] if printed else list(layouts((zone.name for zone in zones), width))
     if not guess.movable:
-        candidates = [layout for layout in candidates if "Movable" not in layout] or candidates
+        candidates.sort(key=lambda layout: "Movable" in layout)
     # Ratios nobody changed tell the zones: 256 each for DMA and DMA32, 32 for Normal.
     candidates.sort(key=lambda layout: default_ratio(layout, guess) != ratio)
     found: list[tuple[tuple[str, ...] | None, ReserveRules, tuple[Difference, ...]]] = []
