@@ -46,7 +46,7 @@ def marks(
             gap = (pages // 10000) * scale + (pages % 10000) * scale // 10000
             gap = share // 4 if share // 4 > gap else gap
             result.append((lowest, lowest + gap, lowest + 2 * gap, lowest + 3 * gap))
-        elif release >= (2, 6, 12):
+        elif release >= (2, 6, 15):
             result.append((lowest, lowest + share // 4, lowest + share // 2, 0))
         else:
             result.append((lowest, lowest * 5 // 4, lowest * 6 // 4, 0))

@@ -1,5 +1,9 @@
 """Pages, kilobytes and bytes. "kB" is the kernel's: 1024 bytes. The only place that converts between them."""
 
+import re
+
+_SINCE_BOOT = re.compile(r"\d{1,8}\.\d{1,9}", re.ASCII)
+
 
 def pages_to_kb(pages: int, page_size: int) -> int:
     """Convert pages to kB; exact, as every page size is a multiple of 1024 bytes."""
@@ -27,3 +31,8 @@ def human_count(count: int) -> str:
     if count < 10_000:
         return str(count)
     return f"{count // 1000}k" if count < 1_000_000 else f"{count // 1_000_000}M"
+
+
+def counts_from_boot(stamp: str) -> bool:
+    """Whether a log's stamp, as printed, counts seconds from boot (`12345.678901`): it is no date and needs a unit."""
+    return _SINCE_BOOT.fullmatch(stamp) is not None

@@ -133,7 +133,8 @@ def _not_judged(snapshot: Snapshot, machine: Machine) -> tuple[tuple[str, str], 
     for key in (MIN_FREE, RATIO, RECLAIM_MODE):
         if key in machine.sysctls or (key == RECLAIM_MODE and len(machine.nodes) == 1):
             continue
-        if key == MIN_FREE and machine.fit.min_free_kbytes is not None and machine.fit.layout is not None:
+        whole = machine.fit.layout is not None and not machine.fit.zones_left_out
+        if key == MIN_FREE and machine.fit.min_free_kbytes is not None and whole:
             continue
         path = "/proc/sys/" + key.replace(".", "/")
         found.append((key, snapshot.absent.get(path, "not captured")))
@@ -169,7 +170,12 @@ def _exhausted(snapshot: Snapshot, machine: Machine) -> list[Finding]:
 
 def _withheld(snapshot: Snapshot, machine: Machine) -> tuple[str, ...]:
     reasons = [f"The files are not of one instant: {reason}." for reason in snapshot.torn]
-    if not machine.fit.usable:
+    if machine.fit.zones_left_out and not machine.fit.usable:
+        reasons.append(
+            "Zones are missing: protection speaks of more than this capture holds. Nothing can be predicted from the "
+            "rest: no setting is recommended."
+        )
+    elif not machine.fit.usable:
         zones = len({(difference.node, difference.zone) for difference in machine.fit.differences})
         reasons.append(
             f"The model does not reproduce what this kernel prints for {zones} of {len(machine.zones)} zones, so "

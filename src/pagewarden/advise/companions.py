@@ -39,7 +39,7 @@ def advise_companions(
         recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED), boosted)
         recommendations += _bursts_beyond_any_reserve(machine, reserve_failures(observed), policy)
         recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
-        recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED))
+        recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED), snapshot)
         recommendations += _confined(logs.of(Cause.NODE_RESTRICTED))
         recommendations += _group_limits(logs.of(Cause.MEMCG_LIMIT))
         recommendations += _addresses(logs.of(Cause.ADDRESS_SPACE))
@@ -285,17 +285,21 @@ def _set_aside(failures: Sequence[Failure]) -> list[Recommendation]:
     ]
 
 
-def _exhausted(failures: Sequence[Failure]) -> list[Recommendation]:
+def _exhausted(failures: Sequence[Failure], snapshot: Snapshot) -> list[Recommendation]:
     if not failures:
         return []
+    disk, zram = "", ""
+    if snapshot.swaps_to_memory:
+        disk = "on a disk "
+        zram = " All swap here is zram, which keeps in memory what it takes: free swap is no room beside memory."
     return [
         recommend_action(
             "reduce-load",
             "nothing left to reclaim",
-            "use less memory, or add some (a limit for what grows, swap for what is idle)",
+            f"use less memory, or add some (a limit for what grows, swap {disk}for what is idle)",
             Cause.MEMORY_EXHAUSTED,
             "Next to nothing could be reclaimed when these requests were refused. No reserve makes memory: raising "
-            "vm.min_free_kbytes would take more of what is already too little.",
+            f"vm.min_free_kbytes would take more of what is already too little.{zram}",
             "One program leaked and is gone: then nothing needs to change.",
             failure_evidence(failures),
             reference="docs/reading-explain.md",

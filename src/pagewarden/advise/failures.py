@@ -6,6 +6,7 @@ from pagewarden.diagnose.context import within_reclaim
 from pagewarden.diagnose.diagnosis import Harm
 from pagewarden.diagnose.log_evidence import NO_ANSWER, Failure, LogEvidence, Rejected
 from pagewarden.diagnose.types import Cause, Evidence, Finding, FindingCause, Severity
+from pagewarden.units import counts_from_boot
 
 _ORDER = list(Severity)
 MOST_EVIDENCE = 6
@@ -68,8 +69,11 @@ def _finding(cause: Cause, failures: Sequence[Failure]) -> Finding:
     count = sum(failure.count for failure in failures)
     worst = max(failures, key=lambda failure: (_ORDER.index(severity_of(failure)), failure.count))
     many = f"{count} reports" if count > 1 else "One report"
-    seen = f" between {worst.first} and {worst.last}" if count > 1 and worst.first and worst.last else ""
-    when = seen or (f" at {worst.first}" if worst.first else "")
+    when = ""
+    if count > 1 and worst.first and worst.last:
+        when = f" between {worst.first} and {_with_unit(worst.last)}"
+    elif worst.first:
+        when = f" {_with_unit(worst.first)}" if counts_from_boot(worst.first) else f" at {worst.first}"
     text = f"{many} in the kernel log{when} ({worst.source}). {worst.example.explanation}"
     if any(failure.not_replayed for failure in failures):
         left = sum(failure.not_replayed for failure in failures)
@@ -90,10 +94,14 @@ def _what(failure: Failure) -> str:
     return " ".join(words)
 
 
+def _with_unit(stamp: str) -> str:
+    return f"{stamp} s after boot" if counts_from_boot(stamp) else stamp
+
+
 def _where(failure: Failure) -> str:
     if failure.first is None or failure.first == failure.last or failure.last is None:
-        return failure.source + (f", {failure.first}" if failure.first else "")
-    return f"{failure.source}, {failure.first} to {failure.last}"
+        return failure.source + (f", {_with_unit(failure.first)}" if failure.first else "")
+    return f"{failure.source}, {failure.first} to {_with_unit(failure.last)}"
 
 
 def _rejected(cause: FindingCause, rejected: Sequence[Rejected]) -> Finding:

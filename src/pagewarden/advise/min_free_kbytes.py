@@ -56,7 +56,8 @@ def advise_min_free_kbytes(
     default = default_min_free(machine)
     if current is None or default.lowmem_pages == 0:  # nothing shares it, or nothing tells it
         return [], []
-    if machine.fit.inferred and machine.fit.layout is None:  # zones may be missing, and their shares with them
+    left_out = machine.fit.layout is None or machine.fit.zones_left_out
+    if machine.fit.inferred and left_out:  # zones may be missing, and their shares with them
         return [], []
     lowmem_kb = pages_to_kb(default.lowmem_pages, machine.page_size)
     facts = _Facts(current, machine.fit.inferred, default, lowmem_kb)

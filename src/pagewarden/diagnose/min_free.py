@@ -26,7 +26,7 @@ from pagewarden.diagnose.replay import Replay, ZoneReplay, is_empty, zone_state
 from pagewarden.kernel.allocation import Check, Verdict, ZoneState, check_zone
 from pagewarden.kernel.allocation_rules import allocation_rules
 from pagewarden.kernel.fit import Fit, Settings, find_fit
-from pagewarden.kernel.machine import SCALE_FACTOR, Machine
+from pagewarden.kernel.machine import Machine
 from pagewarden.kernel.min_free import calculate_min_free_kbytes
 from pagewarden.kernel.rules import KernelRules, rules_for
 from pagewarden.kernel.version import KernelVersion
@@ -78,7 +78,6 @@ def min_free_of(machine: Machine) -> MinFreeAtReport | None:
     lowmem = sum(zone_size(zone, machine.rules.min_free.size) for zone in machine.zones if is_lowmem(zone))
     if value is None or not lowmem:
         return None
-    scale = machine.sysctls.get(SCALE_FACTOR)
     return MinFreeAtReport(
         value_kb=value,
         formula_kb=calculate_min_free_kbytes(lowmem, machine.page_size, machine.rules.min_free),
@@ -86,7 +85,7 @@ def min_free_of(machine: Machine) -> MinFreeAtReport | None:
         zones=machine.zones,
         rules=machine.rules,
         page_size=machine.page_size,
-        scale_factor=None if scale is None else int(scale),
+        scale_factor=machine.fit.watermark_scale_factor,
     )
 
 

@@ -59,10 +59,8 @@ def default_min_free(machine: Machine) -> MinFreeDefault:
 
 
 def _huge_page_reserve(machine: Machine, min_free_kbytes: int) -> HugePageReserve:
-    scale = machine.sysctls.get(SCALE_FACTOR)
-    marks = setup_per_zone_wmarks(
-        machine.zones, min_free_kbytes, int(scale) if scale else None, machine.rules.watermarks, machine.page_size
-    )
+    scale = machine.fit.watermark_scale_factor
+    marks = setup_per_zone_wmarks(machine.zones, min_free_kbytes, scale, machine.rules.watermarks, machine.page_size)
     left = nr_free_buffer_pages(machine.zones, [m.high_pages for m in marks], machine.rules.min_free)
     return set_recommended_min_free_kbytes(
         machine.zones, left, machine.pageblock_pages, machine.page_size, machine.rules.min_free

@@ -17,12 +17,13 @@ from pagewarden.kernel.fit_causes import (
     hidden_boosts,
     marks_are_stale,
     reserve_is_stale,
+    scale_factors,
     share_ranges,
 )
 from pagewarden.kernel.lowmem_reserve import default_ratio, setup_per_zone_lowmem_reserve
 from pagewarden.kernel.rules import Gap, KernelRules, ReserveRules, Size, WatermarkRules
 from pagewarden.kernel.watermarks import Marks, is_special, setup_per_zone_wmarks
-from pagewarden.kernel.zones import layouts, printed_layout
+from pagewarden.kernel.zones import layouts, printed_layout, zones_left_out
 from pagewarden.procfs.types import Node, Zone
 from pagewarden.units import pages_to_kb
 
@@ -53,6 +54,9 @@ class Fit:
     :ivar min_free_kbytes: the value used; where the capture lacks it, inferred from the mins.
     :ivar inferred: min_free_kbytes was inferred.
     :ivar extra_free_kbytes: a vendor's lift of low and high, as set or inferred from the marks.
+    :ivar watermark_scale_factor: as set or inferred from the gaps between the marks; None where neither tells, and the
+        default was taken.
+    :ivar zones_left_out: the capture holds some of the machine's zones only; what is inferred leaves the others out.
     :ivar reasons: why each zone that differs may do so, in words.
     :ivar hidden_boost_pages: boosts contained in printed marks that this kernel does not print.
     """
@@ -67,6 +71,8 @@ class Fit:
     differences: tuple[Difference, ...]
     reasons: tuple[str, ...]
     extra_free_kbytes: int | None = None
+    watermark_scale_factor: int | None = None
+    zones_left_out: bool = False
     hidden_boost_pages: tuple[HiddenBoost, ...] = ()
 
     def boosted_now(self, zone: Zone) -> int:
@@ -100,12 +106,15 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     """
     zones = tuple(zone for node in nodes for zone in node.zones)
     marks = _best_marks(zones, settings, guess.watermarks, page_size)
+    if marks.differences and not any(_mark_causes(zones, marks, settings, page_size)):
+        settings, marks = _with_inferred_scale(zones, settings, marks, guess.watermarks, page_size)
     layout, reserve, reserve_differences = _best_reserve(nodes, settings.lowmem_reserve_ratio, guess.reserve)
     stale_marks, hidden = _mark_causes(zones, marks, settings, page_size)
     differences = marks.differences + reserve_differences
     stale_reserve = not reserve_differences or reserve_is_stale(nodes, reserve_differences, guess.reserve)
     told = stale_marks or {(d.node, d.zone) for d in marks.differences} <= {(node, zone) for node, zone, _ in hidden}
     stale = bool(differences) and told and stale_reserve
+    no_reserve_formula = None if stale_reserve else _why_not(nodes, reserve)
     return Fit(
         exact=not differences,
         stale=stale,
@@ -115,8 +124,10 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
         min_free_kbytes=marks.min_free_kbytes,
         inferred=settings.min_free_kbytes is None and marks.min_free_kbytes is not None,
         differences=differences,
-        reasons=tuple(_reasons(marks.differences, reserve_differences, hidden, stale_marks, stale_reserve, reserve)),
+        reasons=tuple(_reasons(marks.differences, reserve_differences, hidden, stale_marks, no_reserve_formula)),
         extra_free_kbytes=marks.extra_free_kbytes,
+        watermark_scale_factor=settings.watermark_scale_factor,
+        zones_left_out=zones_left_out(nodes),
         hidden_boost_pages=hidden,
     )
 
@@ -254,6 +265,19 @@ def _with_inferred_extra(
     return None
 
 
+def _with_inferred_scale(
+    zones: Sequence[Zone], settings: Settings, marks: _MarksFit, guess: WatermarkRules, page_size: int
+) -> tuple[Settings, _MarksFit]:
+    # Somebody widened the gaps, and the setting was not captured: the one that reproduces every mark, if one does.
+    if settings.watermark_scale_factor is None and guess.gap is Gap.SCALED:
+        for scale in scale_factors(zones, marks.rules):
+            scaled = replace(settings, watermark_scale_factor=scale)
+            fits = list(_marks_fits(zones, scaled, guess, page_size))
+            if fits and not fits[-1].differences:
+                return scaled, fits[-1]
+    return settings, marks
+
+
 def place(node: Node, layout: Sequence[str]) -> tuple[Zone | None, ...]:
     """The node's zones by zone index; None for configured zones that are not printed."""
     named = {zone.name: zone for zone in node.zones}
@@ -280,6 +304,8 @@ def _best_reserve(
     printed = printed_layout(nodes)
     width = max(len(zone.protection_pages or ()) for zone in zones)
     candidates = [printed] if printed else list(layouts((zone.name for zone in zones), width))
+    if not guess.movable:
+        candidates.sort(key=lambda layout: "Movable" in layout)
     # Ratios nobody changed tell the zones: 256 each for DMA and DMA32, 32 for Normal.
     candidates.sort(key=lambda layout: default_ratio(layout, guess) != ratio)
     found: list[tuple[tuple[str, ...] | None, ReserveRules, tuple[Difference, ...]]] = []
@@ -350,13 +376,18 @@ def _unplaced(zones: Iterable[Zone]) -> Iterator[Difference]:
                 yield Difference(zone.node, zone.name, f"protection[{index}]", 0, printed)
 
 
+def _why_not(nodes: Sequence[Node], rules: ReserveRules) -> str:
+    if zones_left_out(nodes):
+        return "protection counts zones that this capture lacks"
+    return f"protection follows none of the formulas known here (nearest: {rules.label})"
+
+
 def _reasons(
     marks: Sequence[Difference],
     reserve: Sequence[Difference],
     hidden: Sequence[tuple[int, str, int]],
     stale_marks: bool,
-    stale_reserve: bool,
-    reserve_rules: ReserveRules,
+    no_reserve_formula: str | None,
 ) -> Iterator[str]:
     boosted = {(node, zone) for node, zone, _ in hidden}
     printed = {(d.node, d.zone, d.what) for d in marks}
@@ -371,8 +402,7 @@ def _reasons(
         )
     for node, zone in dict.fromkeys((d.node, d.zone) for d in reserve):
         yield f"node {node} {zone}: " + (
-            "protection dates from an earlier count of managed pages; "
+            no_reserve_formula
+            or "protection dates from an earlier count of managed pages; "
             "the next access to vm.lowmem_reserve_ratio renews it"
-            if stale_reserve
-            else f"protection follows none of the formulas known here (nearest: {reserve_rules.label})"
         )

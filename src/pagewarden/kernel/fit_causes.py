@@ -44,6 +44,22 @@ def marks_are_stale(
     return 0 <= missing < max(1, len(shared)) and all(_gap_is_possible(zone, rules, scale) for zone in shared)
 
 
+MOST_SCALE = 3000
+"""The largest vm.watermark_scale_factor any kernel takes."""
+
+
+def scale_factors(zones: Sequence[Zone], rules: WatermarkRules) -> range:
+    """The values of vm.watermark_scale_factor above the default that give every gap wider than a quarter of min."""
+    least, most = 11, MOST_SCALE
+    for zone in zones:
+        gap, pages = zone.low_pages - zone.min_pages, zone_size(zone, rules.size)
+        if pages and gap > _raw_min(zone) >> 2 and not is_special(zone, rules):
+            # The smallest and the largest factor for which pages * factor / 10000, rounded down, is this gap.
+            least = max(least, -(-gap * 10000 // pages))
+            most = min(most, -(-(gap + 1) * 10000 // pages) - 1)
+    return range(least, most + 1)
+
+
 def _raw_min(zone: Zone) -> int:
     return zone.min_pages - (zone.boost_pages or 0)
 

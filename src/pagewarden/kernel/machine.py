@@ -97,6 +97,17 @@ def machine_of(snapshot: Snapshot) -> Machine:
     )
 
 
+def inferred_settings(machine: Machine) -> dict[str, int]:
+    """Settings that were not captured and follow from the marks: key -> value."""
+    fit = machine.fit
+    told = {
+        MIN_FREE: fit.min_free_kbytes,
+        SCALE_FACTOR: fit.watermark_scale_factor,
+        EXTRA_FREE: fit.extra_free_kbytes,
+    }
+    return {key: value for key, value in told.items() if value is not None and key not in machine.sysctls}
+
+
 def _oldest_with_format(snapshot: Snapshot) -> KernelVersion:
     """Where no release is captured: the oldest release (in which it was read) that prints what this one prints."""
     zones = snapshot.zones

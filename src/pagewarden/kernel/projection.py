@@ -223,7 +223,7 @@ def _open_zones(machine: Machine, states: Sequence[ZoneState]) -> int:
 def _reclaiming(to_free: int, reclaimable: int | None) -> list[str]:
     start = f"{human_bytes(to_free)} would have to be freed to reach the new high marks"
     if reclaimable is None:
-        return [f"{start}; without proc/vmstat and proc/meminfo nothing tells whether that much can be."]
+        return [f"{start}; nothing that was read of proc/vmstat and proc/meminfo tells whether that much can be."]
     if to_free > reclaimable:
         return [
             f"DANGER: {start}, but page cache and reclaimable slab hold only {human_bytes(reclaimable)}: the rest must "

@@ -41,7 +41,7 @@ class WatermarkRules:
     predicted there and shows as a misfit.
 
     :ivar size: present until 3.8, managed since 3.9 (and Red Hat's 3.10).
-    :ivar gap: fractions of min in 2.6.11, quarters until 4.5, scaled since 4.6.
+    :ivar gap: fractions of min until 2.6.14, quarters until 4.5, scaled since 4.6.
     :ivar movable_special: ZONE_MOVABLE is left out of the split and has a min of its own, as HighMem always had (6.6).
     :ivar promo: a promo mark above high exists (5.18; printed since 6.10 or 6.11).
     :ivar boost: marks are printed and tested with `watermark_boost` added (5.0).
@@ -73,6 +73,7 @@ class ReserveRules:
         though they too could take pages of every zone below.
     :ivar full_length_ratio: the ratio array has an entry for the topmost zone too (4.17), which does nothing.
     :ivar rewrites_topmost: that entry is rewritten like the others where it is below 1 (5.8).
+    :ivar movable: ZONE_MOVABLE exists (2.6.23).
     """
 
     size: Size
@@ -82,6 +83,7 @@ class ReserveRules:
     empty_upper_zero: bool
     full_length_ratio: bool
     rewrites_topmost: bool
+    movable: bool
 
     @property
     def label(self) -> str:
@@ -160,7 +162,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
     return KernelRules(
         WatermarkRules(
             size=size,
-            gap=Gap.SCALED if at(4, 6) else Gap.QUARTERS if at(2, 6, 12) else Gap.FRACTIONS,
+            gap=Gap.SCALED if at(4, 6) else Gap.QUARTERS if at(2, 6, 15) else Gap.FRACTIONS,
             movable_special=at(6, 6),
             promo=at(5, 18),
             boost=at(5, 0),
@@ -174,6 +176,7 @@ def rules_for(version: KernelVersion | None) -> KernelRules:
             empty_upper_zero=at(6, 10) and not (at(6, 14) or stable(6, 12, 19) or stable(6, 13, 7)),
             full_length_ratio=at(4, 17),
             rewrites_topmost=at(5, 8),
+            movable=at(2, 6, 23),
         ),
         MinFreeRules(
             size=size,

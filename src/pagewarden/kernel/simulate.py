@@ -19,6 +19,7 @@ from pagewarden.kernel.machine import (
     RECLAIM_MODE,
     SCALE_FACTOR,
     Machine,
+    inferred_settings,
 )
 from pagewarden.kernel.min_free import (
     calculate_min_free_kbytes,
@@ -157,10 +158,13 @@ def _start(machine: Machine, assigned_min_free: int | None) -> _State:
         user_min_free_kbytes=NEVER_WRITTEN,
         huge_word=machine.huge_pages.enabled if machine.huge_pages else None,
     )
-    if machine.fit.inferred and machine.fit.min_free_kbytes is not None:
-        state.assumptions.append(
-            f"{MIN_FREE} is not in this capture; {machine.fit.min_free_kbytes} was inferred from the min marks"
-        )
+    state.assumptions += [
+        f"{key} is not in this capture; {value} was inferred from the "
+        + ("min marks" if key == MIN_FREE else "gaps between the marks")
+        for key, value in inferred_settings(machine).items()
+    ]
+    if machine.fit.zones_left_out:
+        state.assumptions.append("zones are missing in this capture: those that are there share the whole setting")
     state.user_min_free_kbytes = _user_value(state, assigned_min_free)
     return state
 
@@ -184,11 +188,9 @@ def _write(state: _State, write: Write) -> str | None:
 
 
 def _exists(state: _State, key: str) -> bool:
-    # A capture may hold no settings at all; then the release tells which exist.
+    # A capture may hold few settings or none; then the release tells which exist.
     if key in state.sysctls:
         return True
-    if MIN_FREE in state.sysctls:
-        return False
     rules = state.machine.rules.sysctl
     return key in (MIN_FREE, RATIO) or (key == SCALE_FACTOR and rules.scale_factor_max is not None)
 
@@ -346,11 +348,11 @@ def _recalculate_min_free(state: _State) -> None:
 def _set_marks(state: _State) -> None:
     # A recomputation clears every boost, so these are the marks as printed afterwards.
     machine = state.machine
-    extra = state.integer(EXTRA_FREE)
+    extra, scale = state.integer(EXTRA_FREE), state.integer(SCALE_FACTOR)
     computed = setup_per_zone_wmarks(
         machine.zones,
         state.min_free(),
-        state.integer(SCALE_FACTOR),
+        machine.fit.watermark_scale_factor if scale is None else scale,
         machine.rules.watermarks,
         machine.page_size,
         machine.fit.extra_free_kbytes if extra is None else extra,

@@ -24,7 +24,7 @@ def is_lowmem(zone: Zone) -> bool:
 def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
     """All possible layouts of COUNT zones that hold the given names, likeliest first.
 
-    Every kernel has Normal; Movable exists since 2.6.24, so layouts with it come first, then those with DMA32. HighMem
+    Every kernel has Normal; Movable exists since 2.6.23, so layouts with it come first, then those with DMA32. HighMem
     is for 32-bit machines and DMA32 for others: both together come last.
 
     :param names: zones seen on any node of the machine.
@@ -40,13 +40,26 @@ def layouts(names: Iterable[str], count: int) -> tuple[tuple[str, ...], ...]:
 
 
 def _always(layout: Sequence[str]) -> frozenset[str]:
-    # Device (4.3) came long after Movable (2.6.24).
+    # Device (4.3) came long after Movable (2.6.23).
     return frozenset({"Normal", "Movable"} if "Device" in layout else {"Normal"})
 
 
 def _unlikeliness(layout: Sequence[str]) -> tuple[bool, ...]:
     both = "DMA32" in layout and "HighMem" in layout
     return both, "Movable" not in layout, "DMA" not in layout, "DMA32" not in layout
+
+
+def zones_left_out(nodes: Sequence[Node]) -> bool:
+    """Whether what is printed tells that it is not all: a capture that somebody cut down to some zones.
+
+    The topmost zone of a node keeps nothing from requests for zones above, as there is none; and kernels that print the
+    pages of CMA (5.12 and later) print every zone, as many as `protection` has entries.
+    """
+    rows = [(node.zones, node.zones[-1].protection_pages) for node in nodes if node.zones]
+    if any(any(row or ()) for _, row in rows):
+        return True
+    prints_all = any(zone.cma_pages is not None for zones, _ in rows for zone in zones)
+    return prints_all and any(row is not None and len(zones) < len(row) for zones, row in rows)
 
 
 def printed_layout(nodes: Sequence[Node]) -> tuple[str, ...] | None:

@@ -58,6 +58,16 @@ def _fitting_size(kb: int | None, pages: int | None, lowest: float, highest: flo
     return next((size for size in PAGE_SIZES if lowest <= kb * 1024 / (pages * size) <= highest), None)
 
 
+def is_part_of(zones: Iterable[Zone], meminfo_kb: Mapping[str, int]) -> bool:
+    """Whether meminfo counts less than half of what the zones hold, whatever the page size.
+
+    In a container LXCFS and gVisor show the group's limit as MemTotal; zoneinfo nobody virtualises.
+    """
+    managed = sum(zone.managed_pages or 0 for zone in zones)
+    total_kb = meminfo_kb.get("MemTotal")
+    return total_kb is not None and total_kb * 2 < managed * PAGE_SIZES[0] // 1024
+
+
 def usual_page_size(arch: str | None) -> int:
     """Give the page size that nearly all machines of an architecture use."""
     return 65536 if arch is not None and arch.startswith("ppc64") else 4096

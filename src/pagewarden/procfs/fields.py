@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from textwrap import dedent
 
 from pagewarden.errors import ParseError
 
@@ -13,7 +14,8 @@ _DIGITS = re.compile(r"[0-9]{1,20}")
 def check_text(text: str, path: str, expected: str) -> str:
     """Refuse what no kernel file holds and bring line ends to one form.
 
-    A capture that went through mail or Windows may have CRLF at the end of every line; that is accepted.
+    A capture that went through mail or Windows may have CRLF at the end of every line, and one taken from an indented
+    block of a page the same blanks before every line: both are taken away.
 
     :param expected: what the file should have held, for the message.
     :raises ParseError: the text is empty, holds NUL or non-ASCII characters, or carriage returns in odd places.
@@ -25,12 +27,10 @@ def check_text(text: str, path: str, expected: str) -> str:
         raise error_at(text, at, path, f"{expected} in ASCII")
     if "\0" in text:
         raise error_at(text, text.index("\0"), path, f"{expected}, not binary data")
-    if "\r" not in text:
-        return text
     plain = text.replace("\r\n", "\n")
-    if "\r" in plain or text.count("\r") not in (text.count("\n"), text.count("\n") + 1):
+    if "\r" in plain or text.count("\r") not in (0, text.count("\n"), text.count("\n") + 1):
         raise error_at(text, text.index("\r"), path, "the same line end on every line")
-    return plain
+    return dedent(plain) if plain.lstrip("\n").startswith((" ", "\t")) else plain
 
 
 def error_at(text: str, offset: int, path: str, expected: str) -> ParseError:

@@ -26,6 +26,7 @@ REST = (
     "proc/cmdline",
     "proc/uptime",
     "proc/pressure/memory",
+    "proc/swaps",
     "proc/sys/kernel/osrelease",
     "proc/sys/kernel/hostname",
     CPUS,

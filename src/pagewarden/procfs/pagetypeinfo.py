@@ -9,7 +9,8 @@ from pagewarden.procfs.types import PageTypeInfo
 _HEADING = re.compile(r"(Page block order|Pages per block): *([0-9]{1,10})")
 _FREE_TITLE = re.compile(r"Free pages count per migrate type at order((?: +[0-9]{1,3})+)")
 _FREE_ROW = re.compile(r"Node +([0-9]{1,9}), zone +(\S+), type +(\S+)((?: +>?[0-9]{1,20})*)")
-_TABLE_TITLE = re.compile(r"Number of (blocks|mixed blocks) +(?:type +)?([A-Za-z][A-Za-z ]*)")
+# 2.6.24 had no name for its last type and printed it as <NULL>.
+_TABLE_TITLE = re.compile(r"Number of (blocks|mixed blocks) +(?:type +)?([A-Za-z][A-Za-z<> ]*)")
 _TABLE_ROW = re.compile(r"Node +([0-9]{1,9}), zone +(\S+)((?: +[0-9]{1,20})+)")
 
 _EXPECTED_FREE = "'Node N, zone NAME, type TYPE' and {} counts"

@@ -4,6 +4,7 @@ import errno
 import os
 import posixpath
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol
@@ -49,13 +50,13 @@ class Root(Protocol):
 
 
 def decode_text(content: bytes, shown: str) -> str:
-    """Read bytes as text.
+    """Read bytes as text; the mark that editors on Windows put in front of it is no part of it.
 
     :param shown: the file as the user would look for it.
     :raises ParseError: not UTF-8.
     """
     try:
-        return content.decode()
+        return content.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         line = content[content.rfind(b"\n", 0, error.start) + 1 : error.end].decode(errors="replace")

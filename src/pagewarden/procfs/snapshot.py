@@ -9,7 +9,7 @@ from pagewarden.errors import ParseError, ReadError
 from pagewarden.procfs import layout
 from pagewarden.procfs.buddyinfo import parse_buddyinfo
 from pagewarden.procfs.capture_notes import CaptureNotes, parse_notes
-from pagewarden.procfs.derive import arch_from_facts, page_size_from_facts, usual_page_size
+from pagewarden.procfs.derive import arch_from_facts, is_part_of, page_size_from_facts, usual_page_size
 from pagewarden.procfs.gather import Gathered, gather
 from pagewarden.procfs.hugepages import parse_choice, parse_size, parse_switch
 from pagewarden.procfs.meminfo import parse_meminfo
@@ -17,10 +17,11 @@ from pagewarden.procfs.numa import parse_distances, parse_id_list
 from pagewarden.procfs.pagetypeinfo import parse_pagetypeinfo
 from pagewarden.procfs.pressure import parse_pressure
 from pagewarden.procfs.roots import open_root
+from pagewarden.procfs.swaps import parse_swaps
 from pagewarden.procfs.sysctl import SYSCTL_SHAPES, parse_sysctl, parse_sysctl_dump, sysctl_path
 from pagewarden.procfs.sysctl_files import SYSCTL_CONF, resolve_assignments
 from pagewarden.procfs.sysctl_lines import parse_sysctl_file
-from pagewarden.procfs.types import HugePages, Node, Snapshot, SysctlAssignment, SysctlFile
+from pagewarden.procfs.types import HugePages, Node, Snapshot, SysctlAssignment, SysctlFile, Zone
 from pagewarden.procfs.vmstat import parse_vmstat
 from pagewarden.procfs.zoneinfo import count_cpus, parse_zoneinfo
 
@@ -62,7 +63,7 @@ class _Assembly:
         nodes = self._nodes()
         zones = tuple(zone for node in nodes for zone in node.zones)
         vmstat = self._optional("proc/vmstat", parse_vmstat)
-        meminfo = self._optional("proc/meminfo", parse_meminfo)
+        meminfo = self._meminfo(zones)
         free_blocks = self._optional("proc/buddyinfo", parse_buddyinfo)
         sysctls = self._sysctls()
         uname = self._uname()
@@ -94,6 +95,7 @@ class _Assembly:
             distances=self._distances(),
             cpu_nodes=self._cpu_nodes(),
             pressure=self._optional("proc/pressure/memory", parse_pressure),
+            swaps_kb=self._optional("proc/swaps", parse_swaps, note=False),
             sysctl_files=(files := self._sysctl_files()),
             assignments=self._assignments(files, cmdline or "", tuple(sysctls)),
             torn=(*self.notes.torn, *self.gathered.torn, *_zones_apart(nodes, free_blocks)),
@@ -128,6 +130,14 @@ class _Assembly:
         except ParseError as error:
             self.absent["/" + path] = _reason(error)
             return None
+
+    def _meminfo(self, zones: tuple[Zone, ...]) -> Mapping[str, int] | None:
+        """Read meminfo, unless it is not of the machine whose zones these are."""
+        meminfo = self._optional("proc/meminfo", parse_meminfo)
+        if meminfo is None or not is_part_of(zones, meminfo):
+            return meminfo
+        self.absent["/proc/meminfo"] = "less than half of what the zones hold: of a container, or of another machine"
+        return None
 
     def _line(self, path: str, *, note: bool = True) -> str | None:
         """Give a file of one line, stripped; None where it is missing or empty."""

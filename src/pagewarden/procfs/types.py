@@ -176,6 +176,7 @@ class Snapshot:
     :ivar meminfo_kb: field -> kB (fields without a unit, such as HugePages_Total, hold their plain number).
     :ivar distances: node -> row of the distance table in node order (`nodeN/distance`).
     :ivar cpu_nodes: nodes that have CPUs; None where not known.
+    :ivar swaps_kb: what swap lies on ("/dev/sda2", "/dev/zram0") -> size in kB; empty where there is no swap.
     :ivar sysctl_files: the files that set sysctls, those that are hidden by others too, and /etc/sysctl.conf.
     :ivar assignments: every assignment of a vm.* key on the kernel command line, in sysctl.d files and in
         /etc/sysctl.conf, in the order in which they are applied.
@@ -205,6 +206,7 @@ class Snapshot:
     distances: Mapping[int, tuple[int, ...]] | None = None
     cpu_nodes: frozenset[int] | None = None
     pressure: Pressure | None = None
+    swaps_kb: Mapping[str, int] | None = None
     sysctl_files: tuple[SysctlFile, ...] = ()
     assignments: tuple[SysctlAssignment, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
@@ -215,3 +217,9 @@ class Snapshot:
     def zones(self) -> tuple[Zone, ...]:
         """All zones of all nodes, in the order the kernel prints them."""
         return tuple(zone for node in self.nodes for zone in node.zones)
+
+    @property
+    def swaps_to_memory(self) -> bool:
+        """Whether there is swap and all of it lies on zram, which keeps what it takes in memory, compressed."""
+        names = [name.rpartition("/")[2] for name in self.swaps_kb or ()]
+        return bool(names) and all(name.startswith("zram") and name[4:].isdigit() for name in names)

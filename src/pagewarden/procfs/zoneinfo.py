@@ -18,6 +18,8 @@ _HEADER = re.compile(r"Node +([0-9]{1,9}), zone +(\S+)[ \t]*(?:\n|$)")
 _PROTECTION = re.compile(r"protection: *\(([0-9]{1,20}(?:, *[0-9]{1,20})*)\)\s*")
 _CPU = re.compile(r"\n\s+cpu: +([0-9]+)")
 _TITLE = re.compile(r" {0,2}[a-z][a-z -]*")
+# What people write where they leave lines out, and grep between what it found.
+_LEFT_OUT = re.compile(r"\s*[\[(<]?\.{2,6}[\])>]?\s*|--")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:?")
 _STATISTICS = "  per-node stats\n"
 _LISTS = "pagesets\n"
@@ -44,7 +46,7 @@ def parse_zoneinfo(text: str, path: str = "/proc/zoneinfo") -> tuple[Node, ...]:
     """Read the zones of all nodes.
 
     Counters and zone names that are not known are kept. A capture cut down by hand (no statistics, no per-CPU lists,
-    fewer zones) is read for what it holds.
+    fewer zones, dots in place of lines) is read for what it holds.
 
     :raises ParseError: not a zoneinfo, cut in the middle of a zone, a zone printed twice, or a number that is none.
 
@@ -186,7 +188,7 @@ def _read_line(line: str, offset: int, *, cut: bool) -> tuple[str, int] | None:
     :param cut: the line has no line end.
     """
     tokens = line.split(None, 2)
-    if not tokens or tokens[0] in _PER_CPU:
+    if not tokens or tokens[0] in _PER_CPU or _LEFT_OUT.fullmatch(line) is not None:
         return None
     if not cut and (_TITLE.fullmatch(line) or (len(tokens) == 1 and tokens[0].isdigit())):
         return None  # a section's title, or a counter whose name is empty: 4.18 to 5.x had one

@@ -1,14 +1,12 @@
 """What an administrator wants to know of a report first: what happened to whom, what to do, and when it was."""
 
-import re
-
 from pagewarden.diagnose.callers import plain_function
 from pagewarden.diagnose.diagnosis import Diagnosis, Harm, Remedy
 from pagewarden.diagnose.holders import memory_kb
 from pagewarden.diagnose.types import Cause
 from pagewarden.klog.types import NONE_KILLABLE, Report, ReportGroup, ReportKind, Victim
 from pagewarden.report.words import duration_text, printable
-from pagewarden.units import human_bytes
+from pagewarden.units import counts_from_boot, human_bytes
 
 PANIC = "the kernel panicked"
 NOT_NAMED = "the log does not say who was killed"
@@ -20,7 +18,6 @@ _HARM = {
     Harm.FAILED: ("the request failed", "bold yellow"),
     Harm.KILLED: ("a process was killed", "bold red"),
 }
-_SINCE_BOOT = re.compile(r"\d{1,8}\.\d{1,9}", re.ASCII)
 
 
 def harm_text(group: ReportGroup, diagnosis: Diagnosis) -> tuple[str, str]:
@@ -137,7 +134,7 @@ def when_text(group: ReportGroup) -> str:
     if first is None:
         return "no time given"
     stamps = [first] if group.count == 1 or last is None or last == first else [first, last]
-    since_boot = group.example.seconds is not None and all(_SINCE_BOOT.fullmatch(stamp) for stamp in stamps)
+    since_boot = group.example.seconds is not None and all(map(counts_from_boot, stamps))
     if not since_boot:
         return " to ".join(map(printable, stamps))
     if all(float(stamp) < 60 for stamp in stamps):

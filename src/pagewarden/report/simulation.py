@@ -34,7 +34,7 @@ def render_simulation(simulation: Simulation, projection: Projection) -> Iterato
 def refusal_text(refusal: Refusal) -> str:
     """Why the kernel would not take a write, and what it would take."""
     if refusal.accepted is None:
-        return "this kernel has no such setting (ENOENT)"
+        return "no such setting on this machine, or not in this capture (ENOENT)"
     return f"the kernel would refuse it ({refusal.error}); it takes {refusal.accepted}"
 
 

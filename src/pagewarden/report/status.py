@@ -11,7 +11,15 @@ from pagewarden.apply.types import Standing
 from pagewarden.diagnose.settings import Setting
 from pagewarden.kernel.fit import Fit
 from pagewarden.kernel.fragmentation import HAS_BLOCK, fragmentation_indexes, unusable_free_index
-from pagewarden.kernel.machine import HUGE_SWITCH, MIN_FREE, RATIO, RECLAIM_MODE, SCALE_FACTOR, Machine
+from pagewarden.kernel.machine import (
+    HUGE_SWITCH,
+    MIN_FREE,
+    RATIO,
+    RECLAIM_MODE,
+    SCALE_FACTOR,
+    Machine,
+    inferred_settings,
+)
 from pagewarden.procfs.types import Snapshot, Zone
 from pagewarden.report.apply import render_changes
 from pagewarden.report.words import Folded, count_text, heading, pages_text, plain_table, zone_name
@@ -46,6 +54,7 @@ def render_status(
         yield from render_changes(changes)
     yield ""
     yield from _fit(machine.fit)
+    yield from _inferred(machine)
     yield from _absent(snapshot)
 
 
@@ -60,7 +69,7 @@ def _head(snapshot: Snapshot) -> Text:
 
 
 def _zones(machine: Machine) -> Table:
-    shown = [zone for zone in machine.zones if zone.populated]
+    shown = [zone for zone in machine.zones if _has_pages(zone)]
     promo = any(zone.promo_pages is not None for zone in shown)
     table = plain_table("zone", "managed", "free", "min", "low", "high", *(["promo"] if promo else []), "")
     table.columns[-1].justify = "left"
@@ -81,6 +90,11 @@ def _zones(machine: Machine) -> Table:
     return table
 
 
+def _has_pages(zone: Zone) -> bool:
+    # Pages that are present but not managed (all reserved, or a device's) are no one's to allocate.
+    return zone.populated and zone.managed_pages != 0
+
+
 def _state(zone: Zone) -> Text:
     if zone.free_pages <= zone.min_pages:
         return Text("below min", style="bold red")
@@ -93,12 +107,12 @@ def _state(zone: Zone) -> Text:
 
 
 def _zone_notes(machine: Machine) -> Iterator[str]:
-    shown = [zone for zone in machine.zones if zone.populated]
+    shown = [zone for zone in machine.zones if _has_pages(zone)]
     if any(zone.free_pages <= zone.min_pages for zone in shown):
         yield "below min: ordinary allocations reclaim for themselves (direct reclaim)"
     if any(zone.min_pages < zone.free_pages <= zone.low_pages for zone in shown):
         yield "below low: kswapd is awake and reclaims"
-    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not zone.populated]
+    empty = [zone_name(machine, zone.node, zone.name) for zone in machine.zones if not _has_pages(zone)]
     if empty:
         yield f"empty: {', '.join(empty)}"
 
@@ -197,6 +211,15 @@ def _fit(fit: Fit) -> Iterator[RenderableType]:
             yield Padding(f"{text}, printed {difference.printed} pages", (0, 0, 0, 4))
         if len(fit.differences) > 8:
             yield Padding(f"and {len(fit.differences) - 8} more", (0, 0, 0, 4))
+
+
+def _inferred(machine: Machine) -> Iterator[RenderableType]:
+    if machine.fit.zones_left_out:
+        yield Text("Zones are missing: protection speaks of more than this capture holds.", style="yellow")
+        return
+    inferred = [f"{key} {value}" for key, value in inferred_settings(machine).items()]
+    if inferred and machine.fit.usable:
+        yield f"Not in this capture, inferred from the marks: {', '.join(inferred)}."
 
 
 def _by_reason(reasons: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -314,6 +314,14 @@ def test_a_misfit_withholds_everything() -> None:
     assert not advice.quiet
 
 
+def test_a_capture_of_some_zones_withholds_everything() -> None:
+    found = box(8192)
+    cut = replace(found, nodes=tuple(replace(node, zones=node.zones[:1]) for node in found.nodes))
+    advice = advice_on(cut)
+    assert advice.recommendations == ()
+    assert advice.withheld[0].startswith("Zones are missing: protection speaks of more than this capture holds.")
+
+
 def test_files_that_are_not_in_force() -> None:
     lines = (SysctlAssignment("vm.min_free_kbytes", "99999", "/etc/sysctl.d/1.conf", 1),)
     finding = found_as(advice_on(box(assignments=lines)), "foreign-setting")

@@ -14,6 +14,7 @@ from tests.unit.diagnose.reports import zone as dump
 from pagewarden.advise.advice import advise, is_declined
 from pagewarden.advise.build import write_command
 from pagewarden.advise.burst import needs_of
+from pagewarden.advise.companions import advise_companions
 from pagewarden.advise.failures import failure_findings, severity_of
 from pagewarden.advise.observed import Observed
 from pagewarden.advise.policy import AdvicePolicy
@@ -340,6 +341,18 @@ class TestOneAnswer:
         assert self.stranded(("vm.lowmem_reserve_ratio",)) == {MIN_FREE}
 
 
+@pytest.mark.parametrize(("swap", "on_disk"), [(None, False), ("/dev/sda2", False), ("/dev/zram0", True)])
+def test_swap_on_zram_is_no_room_beside_memory(swap: str | None, on_disk: bool) -> None:
+    here, logs = evidence(box())
+    one = logs.failures[0]
+    exhausted = replace(one.example, judgement=replace(one.example.judgement, cause=Cause.MEMORY_EXHAUSTED))
+    logs = LogEvidence(failures=(replace(one, example=exhausted),))
+    here = replace(here, swaps_kb={} if swap is None else {swap: 8388604})
+    (said,) = advise_companions(here, machine_of(here), Observed(logs=logs))
+    assert ("swap on a disk for what is idle" in said.recommended) is on_disk
+    assert ("All swap here is zram" in said.reason) is on_disk
+
+
 def test_what_is_said_of_the_reports_behind_a_finding() -> None:
     one = failed(box())
     unlike = replace(one, count=2000, not_replayed=40, first="Mar  4 03:00:00", last="Mar  4 04:00:00")
@@ -348,6 +361,12 @@ def test_what_is_said_of_the_reports_behind_a_finding() -> None:
     assert "40 of them are so unlike each other that they were counted but not replayed." in said.text
     (plain,) = failure_findings(LogEvidence(failures=(one,)))
     assert "not replayed" not in plain.text
+    booted = replace(one, count=2, first="122.820748", last="9123.000001")
+    (said,) = failure_findings(LogEvidence(failures=(booted,)))
+    assert "2 reports in the kernel log between 122.820748 and 9123.000001 s after boot (" in said.text
+    assert said.evidence[0].source.endswith(", 122.820748 to 9123.000001 s after boot")
+    (said,) = failure_findings(LogEvidence(failures=(replace(booted, count=1, last=None),)))
+    assert "One report in the kernel log 122.820748 s after boot (" in said.text
     nameless = replace(one, example=replace(one.example, report=replace(one.example.report, order=None)))
     (evidence_of_it,) = [e for f in failure_findings(LogEvidence(failures=(nameless,))) for e in f.evidence]
     assert "order" not in evidence_of_it.what

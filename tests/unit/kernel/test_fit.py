@@ -6,8 +6,9 @@ import pytest
 from tests.machines import GIB, machine, snapshot, zone
 
 from pagewarden.kernel.fit import Fit, Settings, find_fit
-from pagewarden.kernel.machine import machine_of
+from pagewarden.kernel.machine import inferred_settings, machine_of
 from pagewarden.kernel.rules import Gap, Size, rules_for
+from pagewarden.kernel.simulate import Write, simulate
 from pagewarden.procfs.types import Zone
 
 SETTINGS = {"min_free_kbytes": "67584", "watermark_scale_factor": "10", "lowmem_reserve_ratio": "256 256 32 0 0"}
@@ -254,6 +255,14 @@ def test_ratios_nobody_changed_tell_the_zones() -> None:
     assert machine([normal], alone, kernel="4.4.0").fit.layout == ("DMA", "DMA32", "Normal", "Movable")
 
 
+@pytest.mark.parametrize(("kernel", "topmost"), [("2.6.13", "HighMem"), ("2.6.32", "Movable")])
+def test_before_2_6_23_there_is_no_movable(kernel: str, topmost: str) -> None:
+    """x86-64 with three zones, of which the third is empty and not printed."""
+    zones = [zone("DMA", None, present=3994, protection=(0, 2031, 2031))]
+    zones.append(zone("Normal", None, present=520191, protection=(0, 0, 0)))
+    assert machine(zones, {}, kernel=kernel).fit.layout == ("DMA", "Normal", topmost)
+
+
 def test_stale_reserves_tell_the_zones_too() -> None:
     """Normal had 3 pages when DMA's reserves were computed; the zone above DMA is Normal all the same."""
     zones = [zone("DMA", 1, protection=(0, 3, 3, 3)), zone("Normal", 4, protection=(0, 0, 0, 0))]
@@ -309,3 +318,50 @@ def test_the_guess_wins_a_tie() -> None:
         guess = rules_for(machine_of(snapshot([zone("Normal", 1)], kernel=version)).version)
         fit = find_fit(nodes, Settings(4096, 10, None), guess, 4096)
         assert fit.rules.watermarks == guess.watermarks
+
+
+def android_5_10() -> list[Zone]:
+    """A phone whose gaps are 216 ten-thousandths of its zones, as a bugreport shows it: no protection."""
+    return [zone("DMA32", 413348, marks=(862, 9790, 18718)), zone("Normal", 500548, marks=(1044, 11855, 22666))]
+
+
+def test_wider_gaps_tell_a_scale_factor_that_was_not_captured() -> None:
+    zones = android_5_10()
+    phone = machine(zones, {}, kernel="5.10.66")
+    assert phone.fit.exact
+    assert phone.fit.watermark_scale_factor == 216
+    assert inferred_settings(phone) == {"vm.min_free_kbytes": 7628, "vm.watermark_scale_factor": 216}
+    assert not machine(zones, {"watermark_scale_factor": "10"}, kernel="5.10.66").fit.usable, "what was captured counts"
+    assert not machine(zones, {}, kernel="4.4.0").fit.usable, "there is none before 4.6"
+    odd = [zones[0], replace(zones[1], low_pages=11900, high_pages=22756)]
+    assert not machine(odd, {}, kernel="5.10.66").fit.usable, "no one factor gives both"
+
+
+def test_an_inferred_scale_factor_counts_in_what_is_simulated() -> None:
+    done = simulate(machine(android_5_10(), {}, kernel="5.10.66"), [Write("vm.min_free_kbytes", "8192")])
+    assert [after.marks.low_pages - after.marks.min_pages for after in done.after] == [8928, 10811]
+    assert done.assumptions[1] == (
+        "vm.watermark_scale_factor is not in this capture; 216 was inferred from the gaps between the marks"
+    )
+
+
+def test_a_capture_of_some_zones_says_so() -> None:
+    """el5: DMA alone, which keeps 296 pages for a Normal that is not there."""
+    cut = machine(
+        [zone("DMA", None, present=4096, marks=(28, 35, 42), protection=(0, 0, 296, 296))], {}, kernel="2.6.18"
+    )
+    assert cut.fit.zones_left_out
+    assert not cut.fit.usable
+    assert cut.fit.reasons == ("node 0 DMA: protection counts zones that this capture lacks",)
+
+
+def test_until_2_6_14_low_and_high_are_fractions_of_min() -> None:
+    """A desktop of 1 GB, 2.6.14: HighMem's low is 5/4 of its own min, not of its share."""
+    zones = [
+        zone("DMA", None, present=4096, marks=(17, 21, 25), protection=(0, 880, 998)),
+        zone("Normal", None, present=225280, marks=(939, 1173, 1408), protection=(0, 0, 948)),
+        zone("HighMem", None, present=30342, marks=(32, 40, 48), protection=(0, 0, 0)),
+    ]
+    old = machine(zones, {}, kernel="2.6.14-rc5")
+    assert old.fit.exact
+    assert old.fit.rules.watermarks == rules_for(old.version).watermarks

@@ -20,7 +20,7 @@ def rules(release: str) -> KernelRules:
         (lambda r: r.watermarks.size is Size.MANAGED, "3.8.0", "3.9.0"),
         (lambda r: r.reserve.size is Size.MANAGED, "3.8.0", "3.9.0"),
         (lambda r: r.min_free.size is Size.MANAGED, "3.8.0", "3.9.0"),
-        (lambda r: r.watermarks.gap is not Gap.FRACTIONS, "2.6.11", "2.6.18"),
+        (lambda r: r.watermarks.gap is not Gap.FRACTIONS, "2.6.14", "2.6.16"),
         (lambda r: r.watermarks.gap is Gap.SCALED, "4.5.0", "4.6.0"),
         (lambda r: r.watermarks.boost, "4.20.0", "5.0.0"),
         (lambda r: r.watermarks.promo, "5.17.0", "5.18.0"),

@@ -10,6 +10,7 @@ from pagewarden.kernel.machine import HUGE_SWITCH, Machine, machine_of
 from pagewarden.kernel.simulate import KEYS, NEVER_WRITTEN, Refusal, Simulation, Write, simulate
 from pagewarden.kernel.watermarks import Marks
 from pagewarden.procfs.types import Snapshot
+from pagewarden.report.simulation import refusal_text
 
 EMPTY = (0, 0, 0, 0, 0)
 SETTINGS = {
@@ -368,6 +369,15 @@ def test_a_capture_without_settings() -> None:
     assert any("kernel's own values" in text for text in done.assumptions)
     assert write(machine, "swappiness=1").refusals[0].error == "ENOENT"
     assert write(machine, "watermark_scale_factor=20").refusals == ()
+
+
+def test_the_release_tells_which_settings_exist_where_some_were_captured() -> None:
+    before = guest()
+    before = replace(before, sysctls={"vm.min_free_kbytes": "67584"})
+    assert write(machine_of(before), "watermark_scale_factor=20").refusals == ()
+    old = machine_of(replace(before, kernel="4.4.0"))
+    (refusal,) = write(old, "watermark_scale_factor=20").refusals
+    assert refusal_text(refusal) == "no such setting on this machine, or not in this capture (ENOENT)"
 
 
 def test_what_cannot_be_answered_is_an_error() -> None:

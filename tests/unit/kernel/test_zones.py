@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 from tests.machines import zone
 
-from pagewarden.kernel.zones import ORDER, is_lowmem, layouts, printed_layout
+from pagewarden.kernel.zones import ORDER, is_lowmem, layouts, printed_layout, zones_left_out
 from pagewarden.procfs.types import Node
 
 
@@ -33,6 +35,24 @@ def test_no_layout(seen: set[str], count: int) -> None:
 
 def test_lowmem_goes_up_to_normal() -> None:
     assert [name for name in (*ORDER, "Odd") if is_lowmem(zone(name, 1))] == ["DMA", "DMA32", "Normal"]
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "cma", "left_out"),
+    [
+        (("DMA",), [(0, 0, 296, 296)], None, True),  # el5, one zone of two
+        (("DMA", "Normal"), [(0, 296), (0, 0)], None, False),
+        (("Normal",), [(0, 0, 0)], None, False),  # before 4.12 empty zones are not printed
+        (("DMA32", "Normal"), [(0, 0, 448), (0, 0, 0)], 0, True),  # 5.12 and later print them
+        (("DMA", "DMA32", "Normal"), [(0, 9, 9), (0, 0, 448), (0, 0, 0)], 0, False),
+        (("Normal",), [None], None, False),
+    ],
+)
+def test_protection_tells_that_zones_were_left_out(
+    names: tuple[str, ...], rows: list[tuple[int, ...] | None], cma: int | None, left_out: bool
+) -> None:
+    zones = [zone(name, 100, protection=row) for name, row in zip(names, rows, strict=True)]
+    assert zones_left_out([Node(0, tuple(replace(each, cma_pages=cma) for each in zones))]) is left_out
 
 
 def test_printed_layout_needs_as_many_zones_as_reserves() -> None:

@@ -26,13 +26,14 @@ def test_corpus_is_here(corpus: Path) -> None:
 def test_capture_is_read_whole(machine: Path) -> None:
     snapshot = read_snapshot(str(machine))
     about = json.loads((machine / "meta.json").read_text())
-    reasons = set(snapshot.absent.values())
+    mixed = machine.name == "node-exporter-fixture"  # its meminfo is of a machine with a fraction of the memory
+    reasons = {reason for path, reason in snapshot.absent.items() if not (mixed and path == "/proc/meminfo")}
     assert reasons <= {"no such file", "no such file, and no other list of CPUs"}
     assert snapshot.page_size == about["page_size"]
     assert bool(snapshot.nodes) == (machine / "proc/zoneinfo").exists()
     assert (snapshot.free_blocks is not None) == (machine / "proc/buddyinfo").exists()
     assert (snapshot.pagetypes is not None) == (machine / "proc/pagetypeinfo").exists()
-    assert (snapshot.meminfo_kb is not None) == (machine / "proc/meminfo").exists()
+    assert (snapshot.meminfo_kb is not None) == ((machine / "proc/meminfo").exists() and not mixed)
     assert snapshot.torn == ()
 
 

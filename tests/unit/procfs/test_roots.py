@@ -113,6 +113,7 @@ def test_pipes_and_devices_do_not_hang(make_root: MakeRoot) -> None:
 
 def test_text_must_be_text() -> None:
     assert decode_text("quiet naïve\n".encode(), "f") == "quiet naïve\n"
+    assert decode_text("quiet\n".encode("utf-8-sig"), "f") == "quiet\n"
     with pytest.raises(ParseError) as caught:
         decode_text(b"a 1\nb \xff2\n", "dir/vmstat")
     assert (caught.value.path, caught.value.line_number) == ("dir/vmstat", 2)

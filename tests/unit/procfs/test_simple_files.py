@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -10,6 +11,7 @@ from pagewarden.procfs.meminfo import parse_meminfo
 from pagewarden.procfs.numa import parse_distances, parse_id_list
 from pagewarden.procfs.pagetypeinfo import parse_pagetypeinfo
 from pagewarden.procfs.pressure import parse_pressure
+from pagewarden.procfs.swaps import parse_swaps
 from pagewarden.procfs.sysctl import SYSCTL_SHAPES, parse_sysctl, parse_sysctl_dump, sysctl_path
 from pagewarden.procfs.types import Pressure, PressureLine
 from pagewarden.procfs.vmstat import parse_vmstat
@@ -46,6 +48,28 @@ def test_pagetypeinfo() -> None:
     }
 
 
+def test_pagetypeinfo_of_2_6_24_has_a_type_without_a_name() -> None:
+    text = (
+        "Page block order: 10\nPages per block:  1024\n\n"
+        "Free pages count per migrate type at order       0      1\n"
+        "Node    0, zone      DMA, type    Unmovable      1      2\n"
+        "Node    0, zone      DMA, type       <NULL>      0      0\n\n"
+        "Number of blocks type     Unmovable  Reclaimable      Movable      Reserve       <NULL>\n"
+        "Node 0, zone      DMA            1            0            2            1            0\n"
+    )
+    info = parse_pagetypeinfo(text)
+    assert info.free_blocks[0, "DMA", "<NULL>"] == (0, 0)
+    assert info.blocks[0, "DMA"] == {"Unmovable": 1, "Reclaimable": 0, "Movable": 2, "Reserve": 1, "<NULL>": 0}
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"), [(parse_buddyinfo, BUDDY), (parse_meminfo, MEMINFO), (parse_pagetypeinfo, TYPES)]
+)
+def test_blanks_before_every_line_change_nothing(parse: Callable[[str], object], text: str) -> None:
+    assert parse(indent(text, "    ")) == parse(text)
+    assert parse(indent(text, "  ").replace("\n", "\r\n")) == parse(text)
+
+
 def test_vmstat_keeps_all_counters() -> None:
     text = "nr_free_pages 1024\nallocstall_normal 0\nnever_heard_of_2 18446744073709551615\n"
     assert parse_vmstat(text) == {"nr_free_pages": 1024, "allocstall_normal": 0, "never_heard_of_2": 2**64 - 1}
@@ -59,6 +83,19 @@ def test_meminfo() -> None:
     assert fields["Active(anon)"] == 88012
     assert fields["HugePages_Total"] == 4
     assert list(fields)[-1] == "DirectMap2M"
+
+
+SWAPS = (
+    "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    "/swap/my\\040file                          file\t\t16224856\t0\t\t-2\n"
+    "/dev/zram0                              partition\t16223228\t592024\t\t100\n"
+)
+
+
+def test_swaps() -> None:
+    found = parse_swaps(SWAPS)
+    assert found == {"/swap/my\\040file": 16224856, "/dev/zram0": 16223228}
+    assert parse_swaps(SWAPS.splitlines()[0] + "\n") == {}
 
 
 def test_pressure() -> None:
@@ -169,6 +206,9 @@ def fails(parse: Callable[..., object], *arguments: str) -> tuple[int, str]:
         (parse_pagetypeinfo, TYPES.replace("type      Movable", "type    Unmovable", 1), 6, "once"),
         (parse_pagetypeinfo, TYPES.replace("Pages per block:  512", "Pages per block:  256", 1), 14, "every node"),
         (parse_pagetypeinfo, TYPES[: TYPES.index("22100")], 8, "11 counts"),
+        (parse_swaps, "", 0, "empty"),
+        (parse_swaps, SWAPS.partition("\n")[2], 1, "Filename"),
+        (parse_swaps, SWAPS.replace("592024", "59x"), 3, "SIZE"),
         (parse_vmstat, "", 0, "empty"),
         (parse_vmstat, "nr_free_pages 1\nnr_mapped\n", 2, "'nr_mapped'"),
         (parse_vmstat, "nr_free_pages 1\nnr_mapped -5\n", 2, "'nr_mapped'"),

@@ -65,6 +65,36 @@ def machine(make_root: MakeRoot) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("devices", "in_memory"),
+    [
+        (("/dev/zram0",), True),
+        (("/dev/block/zram0", "/dev/zram12"), True),
+        (("/dev/zram0", "/dev/sda2"), False),
+        (("/zram.img",), False),
+        ((), False),
+        (None, False),
+    ],
+)
+def test_swap_on_zram_is_memory(machine: Path, devices: tuple[str, ...] | None, in_memory: bool) -> None:
+    heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+    if devices is not None:
+        rows = "".join(f"{name:<40}partition\t8388604\t\t0\t\t100\n" for name in devices)
+        (machine / "proc/swaps").write_text(heading + rows)
+    snapshot = read_snapshot(str(machine))
+    assert snapshot.swaps_to_memory is in_memory
+    assert "/proc/swaps" not in snapshot.absent
+
+
+def test_meminfo_of_a_container_is_not_used(machine: Path) -> None:
+    managed_kb = sum(zone.managed_pages or 0 for zone in read_snapshot(str(machine)).zones) * 4
+    for total_kb, used in ((managed_kb, True), (managed_kb // 2, True), (managed_kb // 8, False)):
+        (machine / "proc/meminfo").write_text(f"MemTotal: {total_kb} kB\nMemAvailable: 1 kB\n")
+        snapshot = read_snapshot(str(machine))
+        assert (snapshot.meminfo_kb is not None) is used
+        assert ("of a container" in snapshot.absent.get("/proc/meminfo", "")) is not used
+
+
 def test_everything_of_a_folder(machine: Path) -> None:
     snapshot = read_snapshot(str(machine))
     assert (snapshot.source, snapshot.live) == (str(machine), False)

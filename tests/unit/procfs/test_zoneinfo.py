@@ -1,5 +1,6 @@
 import time
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -122,6 +123,22 @@ def test_lost_indentation_changes_nothing(name: str) -> None:
     if name == "zoneinfo-2.6.16":  # its NUMA counters are told from the zone's by indentation alone
         flat = "\n".join(line for line in flat.split("\n") if not line.startswith(("numa_", "inter", "local", "other")))
     assert parse_zoneinfo(flat) == parse_zoneinfo(text)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_blanks_before_every_line_change_nothing(name: str) -> None:
+    assert parse_zoneinfo(indent(text_of(name), "    ")) == parse_zoneinfo(text_of(name))
+
+
+@pytest.mark.parametrize("dots", ["...", "[...]", "      [...]", "<...>", "  ..", "--"])
+def test_dots_stand_for_lines_that_were_left_out(dots: str) -> None:
+    zone = (
+        "Node 0, zone   Normal\n  pages free     5\n        min      1\n        low      2\n        high     3\n"
+        f"        spanned  9\n        present  8\n        managed  7\n        protection: (0, 0)\n{dots}\n"
+        f"  start_pfn:           4096\n{dots}\n"
+    )
+    found = zone_of(parse_zoneinfo(zone), 0, "Normal")
+    assert (found.high_pages, found.start_pfn, found.counters) == (3, 4096, {})
 
 
 def test_unknown_names_are_kept() -> None:

@@ -51,6 +51,24 @@ def guest(nodes: int = 1) -> Snapshot:
     return snapshot(more, sysctls, kernel="6.18.44")
 
 
+def test_status_names_what_was_inferred() -> None:
+    found = guest()
+    sysctls = {key: value for key, value in found.sysctls.items() if key != "vm.min_free_kbytes"}
+    assert "inferred from the marks: vm.min_free_kbytes 67584." in status(replace(found, sysctls=sysctls))
+    assert "inferred" not in status(found)
+    cut = replace(found.nodes[0], zones=found.nodes[0].zones[:1])
+    assert "Zones are missing" in status(replace(found, sysctls={}, nodes=(cut,)))
+
+
+def test_pages_that_nobody_manages_are_not_below_a_mark() -> None:
+    found = guest()
+    reserved = zone("Device", 0, present=65536, free=0, protection=EMPTY)
+    zones = [*found.zones, reserved]
+    shown = status(replace(found, nodes=(replace(found.nodes[0], zones=tuple(zones)),)))
+    assert "below min" not in shown
+    assert "empty: Movable, Device" in shown
+
+
 @pytest.mark.parametrize(
     ("free", "state", "note"),
     [
