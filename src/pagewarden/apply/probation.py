@@ -184,8 +184,12 @@ class Probation:
 
 
 def observe(probation: Probation, reading: Reading) -> Probation:
-    """Take one more reading in; `decision` is set where it ends the probation."""
-    if probation.decision is not None:
+    """Take one more reading in; `decision` is set where it ends the probation.
+
+    What was decided stays so; but where a reboot came before somebody else's value was let go, ours is in force again,
+    and is watched on.
+    """
+    if probation.decision is not None and probation.decision.ending is not Ending.LOST:
         return probation
     lost = _lost(probation, reading)
     if lost:
@@ -197,9 +201,7 @@ def observe(probation: Probation, reading: Reading) -> Probation:
         last=reading,
         watched_seconds=probation.watched_seconds + elapsed,
         counts=probation.counts.plus(more),
-        window=reading
-        if in_window >= WINDOW_SECONDS or reading.boot_id != probation.window.boot_id
-        else probation.window,
+        window=reading if _is_over(probation.window, reading, in_window) else probation.window,
     )
     hurt = _harm(grown, in_window, window_counts)
     return replace(grown, decision=Decision(Ending.HARM, hurt) if hurt else _end(grown))
@@ -223,6 +225,11 @@ def _since(earlier: Reading, now: Reading) -> tuple[float, Counts]:
         return now.uptime_seconds, now.counts
     seconds, counts = now.uptime_seconds - earlier.uptime_seconds, now.counts.since(earlier.counts)
     return (seconds, counts) if seconds >= 0 and counts.sound else (0.0, NOTHING)
+
+
+def _is_over(window: Reading, now: Reading, seconds: float) -> bool:
+    """Whether another minute begins; also where this one cannot be compared with its beginning."""
+    return seconds >= WINDOW_SECONDS or now.boot_id != window.boot_id or not seconds
 
 
 def _harm(probation: Probation, window_seconds: float, window: Counts) -> str:

@@ -138,6 +138,20 @@ def test_counters_that_run_backwards_tell_nothing() -> None:
     assert early.watched_seconds == 10.0
 
 
+def test_a_minute_that_cannot_be_compared_begins_anew() -> None:
+    """Otherwise no rate would be seen until the counters are again where they were."""
+    begun = replace(probation(), window=reading(50_000, stalls=9000))
+    assert run(begun, reading(10, stalls=10), reading(70, stalls=700))[0] == "harm"
+
+
+def test_what_was_lost_and_is_ours_again_is_watched_on() -> None:
+    """Decided, and the power went before anything was done: the next boot set our value."""
+    lost = observe(probation(), reading(5, value="3"))
+    assert lost.decision is not None
+    assert run(lost, reading(0, boot="b", uptime=20))[0] == "watching"
+    assert run(lost, reading(0, boot="b", uptime=20, value="3"))[0] == "lost"
+
+
 def test_kernels_without_psi_and_oom_kill_counter() -> None:
     bare = Counts(0, None, None, None, None)
     start = replace(
