@@ -19,6 +19,9 @@ from pagewarden.kernel.simulate import Simulation, Write, simulate
 from pagewarden.procfs.tuners import TunerFacts
 from pagewarden.procfs.types import Snapshot
 
+TORN = "the files are not of one instant"
+"""How a refusal begins that another reading may end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -106,7 +109,7 @@ def _judge(
 
 def _model_refusal(scene: Scene) -> str | None:
     if scene.snapshot.torn:
-        return f"the files are not of one instant ({scene.snapshot.torn[0]}); try again"
+        return f"{TORN} ({scene.snapshot.torn[0]}); try again"
     if not scene.machine.fit.usable:
         return "the model does not reproduce what this kernel prints (see pagewarden status): no effect can be checked"
     return None
@@ -238,7 +241,8 @@ def plan_revert(scene: Scene, keys: Sequence[str] = ()) -> Plan:
     steps = _steps_back(scene, machine, values)
     writes = [step.write for step in steps if step.zones]
     state = snippet_state(scene.record, scene.snippet)
-    ours = state in (SnippetState.OURS, SnippetState.ABSENT, SnippetState.REMOVED)
+    # An edited file stays as it is, and one that somebody took away is not made again for what is left of ours.
+    ours = state in (SnippetState.OURS, SnippetState.ABSENT)
     text = render_snippet(kept, scene.version) or None if ours else scene.snippet.text
     notes = [f"{entry.owned.key} is left alone: {entry.foreign}" for entry in lost]
     note = state_note(state, scene.snippet)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from pagewarden.apply.plan import Scene
+from pagewarden.apply.plan import TORN, Scene
 from pagewarden.apply.policy import Trial, direction_of
 from pagewarden.apply.probation import (
     Baseline,
@@ -231,15 +231,15 @@ def _carry_out(system: System, probation: Probation, decision: Decision) -> Deci
     """Do what was decided, and give how it ended: what is somebody else's by now is left alone."""
     keys = frozenset(change.key for change in probation.changes)
     if decision.undo:
-        left = _take_back(system, probation, decision)
-        if left:
-            ending = Ending.LOST if len(left) == len(keys) else decision.ending
-            decision = Decision(ending, "; ".join((decision.why, *left)))
+        decision = _take_back(system, probation, decision)
     elif decision.ending is Ending.LOST:
         _let_go(system, probation)
     undone = "" if decision.ending is Ending.KEEP else decision.why
     with locked(system.paths):
-        _close(system, keys, undone, bought(probation))
+        found = load_probation(system.paths)
+        # Another change that was made meanwhile ended this probation, and has its own.
+        if found is None or (found.started_at, found.changes) == (probation.started_at, probation.changes):
+            _close(system, keys, undone, bought(probation))
     return decision
 
 
@@ -260,27 +260,48 @@ def _let_go(system: System, probation: Probation) -> None:
         revert_changes(system, keys)
 
 
-def _take_back(system: System, probation: Probation, decision: Decision) -> tuple[str, ...]:
+def _take_back(system: System, probation: Probation, decision: Decision) -> Decision:
     """Go back to the values from before this change: where that is the first of ours, to the machine's own.
 
-    :return: what was left alone and why; to try again would not help there.
+    :return: the decision, with what was left alone and why: to try again would not help there.
     """
     record = load_record(system.paths)
-    owned = {change: record.owns(change.key) for change in probation.changes}
-    back = [change.key for change, entry in owned.items() if entry is not None and entry.original == change.before]
-    later = [change for change, entry in owned.items() if entry is not None and entry.original != change.before]
-    if later:
-        why = f"Back to the value before {probation.started_at}: {decision.why}"
-        done = apply_changes(system, [Change(change.key, change.before, why, auto=True) for change in later])
-        # Where our file may not have that value any more, the machine's own is better than what hurts.
-        back += [entry.key for entry in done.plan.refused]
+    owned = {change: entry for change in probation.changes if (entry := record.owns(change.key)) is not None}
+    # What somebody else set since is not written over: the way back by the record leaves it alone.
+    later = [
+        change
+        for change, entry in owned.items()
+        if entry.original != change.before and _value(system, change.key) in (change.value, change.before)
+    ]
+    back = [change.key for change in owned if change not in later]
+    refused = _to_earlier_values(system, later, f"Back to the value before {probation.started_at}: {decision.why}")
+    # Where our file may not have that value any more, the machine's own is better than what hurts.
+    back += refused
     notes = revert_changes(system, back).notes if back else ()
-    left = []
+    left, said = [], []
     for change in probation.changes:
-        if _value(system, change.key) == change.value:
-            why = next((note for note in notes if note.startswith(f"{change.key} is left alone")), "")
-            left.append(why or f"{change.key} is left alone: the record of what pagewarden changed does not name it")
-    return tuple(left)
+        note = next((note for note in notes if note.startswith(f"{change.key} is left alone")), "")
+        if note or _value(system, change.key) == change.value:
+            left.append(note or f"{change.key} is left alone: the record of what pagewarden changed does not name it")
+        elif change.key in refused:
+            said.append(f"{change.key} is {owned[change].original} as before pagewarden, since {refused[change.key]}")
+    ending = Ending.LOST if len(left) == len(probation.changes) else decision.ending
+    return Decision(ending, "; ".join((decision.why, *left, *said)))
+
+
+def _to_earlier_values(system: System, later: Sequence[Watched], why: str) -> Mapping[str, str]:
+    """Set the values that an earlier change of ours had set: key -> why it may not be.
+
+    :raises ApplyError: nothing can be said now, and at another reading it can.
+    """
+    if not later:
+        return {}
+    done = apply_changes(system, [Change(change.key, change.before, why, auto=True) for change in later])
+    refused = {entry.key: entry.reason for entry in done.plan.refused}
+    passing = next((f"{key}: {reason}" for key, reason in refused.items() if reason.startswith(TORN)), None)
+    if passing is not None:
+        raise ApplyError(passing)
+    return refused
 
 
 def seconds_left(probation: Probation) -> float:

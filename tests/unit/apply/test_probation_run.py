@@ -193,6 +193,33 @@ def test_of_several_only_what_was_set_by_somebody_else_is_let_go(watched: Watche
     assert [entry.key for entry in load_record(watched.system.paths).owned] == [SCALE]
 
 
+def test_a_file_that_was_taken_away_does_not_come_back(watched: Watched) -> None:
+    changes = [Change(SCALE, "20", "because"), Change(MIN, watched.wanted, "because")]
+    apply_on_probation(watched.system, changes, watched.terms())
+    (watched.machine.root / SNIPPET[1:]).unlink()
+    watched.machine.write(MIN, "70000")
+    watched.tick(10)
+    assert watched.watch() == "lost"
+    assert not (watched.machine.root / SNIPPET[1:]).exists()
+
+
+def test_a_reboot_before_it_is_let_go_is_watched_on(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pagewarden.apply import probation_run
+
+    watched.apply()
+    watched.machine.write(MIN, "70000")
+    watched.tick(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(probation_run, "_carry_out", lambda system, probation, decision: decision)
+        assert watched.watch() == "lost"
+    watched.reboot()
+    watched.machine.write(MIN, watched.wanted)  # our file is read at boot
+    assert watched.watch() == ""
+    _harm(watched)
+    assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.before
+
+
 def test_a_revert_by_hand_ends_it(watched: Watched) -> None:
     watched.apply()
     revert_changes(watched.system)
@@ -258,6 +285,67 @@ def test_where_the_value_before_is_refused_the_machines_own_is_put_back(watched:
     assert watched.watch() == "harm"
     assert watched.watch() == "none"
     assert watched.machine.value(MIN) == watched.before
+    undone = load_trials(watched.system.paths)[0].undone
+    assert f"; {MIN} is {watched.before} as before pagewarden, since /etc/sysctl.d/99-db.conf:1 sets it" in undone
+
+
+def test_files_of_two_instants_are_no_reason_to_go_back_further(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pagewarden.apply import transaction
+
+    apply_changes(watched.system, [Change(MIN, watched.wanted, "by hand")])
+    watched.apply(str(int(watched.wanted) + 4096))
+    _harm(watched)
+    read = transaction.read_snapshot
+    with monkeypatch.context() as patch:
+        patch.setattr(transaction, "read_snapshot", lambda root: replace(read(root), torn=("zones came",)))
+        with pytest.raises(ApplyError, match="not of one instant"):
+            watched.watch()
+    assert watched.watch() == "harm"
+    assert watched.machine.value(MIN) == watched.wanted
+
+
+@pytest.mark.parametrize("ours_before", [False, True])
+def test_harm_decided_and_then_somebody_else_sets_the_value(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, ours_before: bool
+) -> None:
+    from pagewarden.apply import probation_run
+
+    if ours_before:
+        apply_changes(watched.system, [Change(MIN, watched.wanted, "by hand")])
+    watched.apply(str(int(watched.wanted) + 4096))
+    _harm(watched)
+    with monkeypatch.context() as patch:
+        patch.setattr(probation_run, "_carry_out", lambda system, probation, decision: decision)
+        assert watched.watch() == "harm"
+    watched.machine.write(MIN, "70000")
+    assert watched.watch() == "lost"
+    assert watched.machine.value(MIN) == "70000"
+    assert not (watched.machine.root / SNIPPET[1:]).exists()
+    assert f"{MIN} is left alone: it is 70000 now" in load_trials(watched.system.paths)[0].undone
+
+
+def test_another_change_made_meanwhile_stays_on_probation(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pagewarden.apply import probation_run
+
+    watched.apply()
+    watched.machine.write(MIN, "70000")
+    watched.tick(10)
+    let_go = probation_run._let_go
+
+    def and_then(*arguments: object) -> None:
+        let_go(*arguments)  # type: ignore[arg-type]
+        watched.apply("20", key=SCALE)
+
+    monkeypatch.setattr(probation_run, "_let_go", and_then)
+    assert watched.watch() == "lost"
+    found = load_probation(watched.system.paths)
+    assert found is not None
+    assert [change.key for change in found.changes] == [SCALE]
+    first, second = load_trials(watched.system.paths)
+    assert first.ended_at is not None
+    assert second.ended_at is None
 
 
 def test_a_second_change_ends_the_first_probation(watched: Watched) -> None:
