@@ -35,7 +35,7 @@ from pagewarden.apply.runtime import in_words
 from pagewarden.apply.state import load_record, locked
 from pagewarden.apply.transaction import System, apply_changes, revert_changes
 from pagewarden.apply.types import Change, Outcome, Plan
-from pagewarden.errors import ApplyError, PagewardenError
+from pagewarden.errors import ApplyError, ChangeNotUndone, ChangeUndone, PagewardenError
 from pagewarden.procfs.pressure import parse_pressure
 from pagewarden.procfs.reader import read_file
 from pagewarden.procfs.types import Pressure
@@ -228,10 +228,18 @@ def _value(system: System, key: str) -> str | None:
 
 
 def _carry_out(system: System, probation: Probation, decision: Decision) -> Decision:
-    """Do what was decided, and give how it ended: what is somebody else's by now is left alone."""
+    """Do what was decided, and give how it ended: what is somebody else's by now is left alone.
+
+    :raises ChangeNotUndone: a way back failed, and left the change as it was.
+    """
     keys = frozenset(change.key for change in probation.changes)
     if decision.undo:
-        decision = _take_back(system, probation, decision)
+        try:
+            decision = _take_back(system, probation, decision)
+        except ChangeUndone as error:
+            what = ", ".join(f"{change.key} {change.value}" for change in probation.changes)
+            why = in_words(error).partition("; undone")[0]
+            raise ChangeNotUndone(f"{what} was not taken back: {why} ({decision.why})") from None
     elif decision.ending is Ending.LOST:
         _let_go(system, probation)
     undone = "" if decision.ending is Ending.KEEP else decision.why

@@ -28,11 +28,15 @@ def terms_of(changes: Sequence[Change]) -> Terms:
 
 
 def unit_watches() -> bool:
-    """Whether systemd starts the watching: the path unit is up. One that is enabled alone waits for the next boot."""
+    """Whether systemd starts the watching: the path unit is up. One that is enabled alone waits for the next boot.
+
+    By what is printed: in a chroot systemctl answers nothing, with status 0.
+    """
     try:
-        return subprocess.run(("systemctl", "is-active", "--quiet", UNIT), check=False, timeout=10).returncode == 0
+        asked = subprocess.run(("systemctl", "is-active", UNIT), capture_output=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return asked.stdout.strip() == b"active"
 
 
 def follow(system: System, *, stay: bool) -> ExitStatus:

@@ -1,22 +1,37 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.made_machine import MadeMachine, made_system
+from tests.made_machine import MadeKernel, MadeMachine, made_system
 
+from pagewarden.apply.probation_run import Terms, apply_on_probation
+from pagewarden.apply.types import Change
 from pagewarden.cli.following import follow, watch
-from pagewarden.errors import ApplyError
+from pagewarden.errors import ApplyError, ChangeNotUndone
+from pagewarden.kernel.simulate import Write
+
+MIN = "vm.min_free_kbytes"
 
 
-@pytest.mark.parametrize(("status", "said"), [(0, "service watches it"), (3, "nobody watches it")])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("echo active", "service watches it"),
+        ("echo inactive; exit 3", "nobody watches it"),
+        ("echo \"Running in chroot, ignoring command 'is-active'\" >&2", "nobody watches it"),  # with status 0
+    ],
+)
 def test_the_unit_watches_only_while_it_is_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], answer: str, said: str
 ) -> None:
-    asked = "is-active --quiet pagewarden-probation.path"
-    (tmp_path / "systemctl").write_text(f'#!/bin/sh\n[ "$*" = "{asked}" ] && exit {status}\n')
+    asked = '[ "$1 ${*##* }" = "is-active pagewarden-probation.path" ] || exit 9'
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\n{asked}\n{answer}\n")
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert follow(made_system(MadeMachine(tmp_path / "root")), stay=False) == 0
-    assert said in capsys.readouterr().err
+    found = capfd.readouterr().err
+    assert said in found
+    assert "chroot" not in found
 
 
 def test_without_systemd_nobody_watches(
@@ -35,3 +50,20 @@ def test_what_fails_again_and_again_is_said_once(tmp_path: Path, capsys: pytest.
         watch(made_system(machine))
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("Move it away to give that up; it is tried again")
+
+
+def test_what_cannot_be_taken_back_does_not_end_as_if_it_were(tmp_path: Path) -> None:
+    machine = MadeMachine(tmp_path / "root")
+    system = made_system(machine)
+    wanted = str(int(machine.value(MIN)) + 4096)
+    apply_on_probation(system, [Change(MIN, wanted, "because")], Terms(900.0, False, None, lambda since: 0))
+    machine.vmstat["oom_kill"] += 1
+    machine.print_counters()
+
+    class Stubborn(MadeKernel):
+        def write(self, write: Write) -> None:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(ChangeNotUndone, match=f"{MIN} {machine.value(MIN)} was not taken back: input/output error"):
+        watch(replace(system, kernel=Stubborn(machine)))
+    assert machine.value(MIN) == wanted
