@@ -1,6 +1,6 @@
 """What `advise` says of each recommendation: would it be applied unattended, and if not, why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pagewarden.advise.types import Recommendation
@@ -10,18 +10,28 @@ from pagewarden.apply.paths import Paths
 from pagewarden.apply.policy import Policy, Proposal, Situation, Verdict, judge
 from pagewarden.apply.probation_file import load_probation, load_trials
 from pagewarden.cli.status import service_state
+from pagewarden.errors import PermissionDenied
 from pagewarden.history.types import ServiceState
 from pagewarden.kernel.machine import Machine
 from pagewarden.procfs.types import Snapshot
 
 
 def previews(
-    recommendations: Iterable[Recommendation], snapshot: Snapshot, machine: Machine, policy: Policy
+    recommendations: Sequence[Recommendation], snapshot: Snapshot, machine: Machine, policy: Policy
 ) -> Mapping[str, Verdict]:
     """Judge each recommendation for this machine as it is now: key -> verdict.
 
     :raises ApplyError: the record of earlier changes is damaged.
     """
+    try:
+        return _judged(recommendations, snapshot, machine, policy)
+    except PermissionDenied as error:  # advice is for everybody; what was changed here may be root's to know
+        return {entry.key: Verdict((f"it is not known what pagewarden changed: {error}",)) for entry in recommendations}
+
+
+def _judged(
+    recommendations: Sequence[Recommendation], snapshot: Snapshot, machine: Machine, policy: Policy
+) -> Mapping[str, Verdict]:
     paths, now = Paths(), datetime.now(UTC)
     situation = Situation(
         now=now,

@@ -10,9 +10,15 @@ import pytest
 from tests.conftest import DATA
 from tests.made_machine import MadeMachine, made_system
 
+from pagewarden.advise.advice import advise
+from pagewarden.advise.policy import AdvicePolicy
+from pagewarden.apply.policy import Policy
 from pagewarden.apply.transaction import apply_changes
 from pagewarden.apply.types import Change
+from pagewarden.cli import previews
+from pagewarden.cli.common import read_machine
 from pagewarden.cli.main import main
+from pagewarden.errors import PermissionDenied
 
 GUEST = str(DATA / "machines" / "guest-4g")
 DB = str(DATA / "machines" / "db1-16g")
@@ -163,3 +169,18 @@ def test_stale_marks_are_left_to_a_person_and_said(capsys: pytest.CaptureFixture
     assert status == 0
     assert "stale marks are yours to renew: sudo sysctl -w vm.watermark_scale_factor=10 (" in err
     assert "stale" not in run(capsys, "apply", "--dry-run", "--root", GUEST, "vm.watermark_scale_factor=20")[2]
+
+
+@pytest.mark.parametrize("unreadable", ["load_trials", "scene_of"])
+def test_advice_needs_no_right_to_read_what_was_changed(monkeypatch: pytest.MonkeyPatch, unreadable: str) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionDenied("/var/lib/pagewarden/apply", "permission denied")
+
+    monkeypatch.setattr(previews, unreadable, denied)
+    snapshot, machine = read_machine(DB)
+    advice = advise(snapshot, machine, AdvicePolicy())
+    found = previews.previews(advice.recommendations, snapshot, machine, Policy())
+    assert found
+    assert {verdict.reasons for verdict in found.values()} == {
+        ("it is not known what pagewarden changed: /var/lib/pagewarden/apply: permission denied",)
+    }
