@@ -187,6 +187,7 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
     """Take one reading, and carry out what it decides; None where nothing is on probation.
 
     :return: the probation after the reading; with a decision, it is over and what was decided is done.
+    :raises ChangeNotUndone: a way back failed, and left the change as it was; to be tried again.
     :raises PagewardenError: it could not be read, decided or carried out; to be tried again.
     """
     known = load_probation(system.paths)
@@ -205,7 +206,15 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
             raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
     if probation.decision is None:
         return probation
-    return replace(probation, decision=_carry_out(system, probation, probation.decision))
+    decision = probation.decision
+    try:
+        rest = _let_go(system, probation, decision) if decision.ending is Ending.LOST else None
+        return rest or replace(probation, decision=_carry_out(system, probation, decision))
+    except ChangeUndone as error:  # the way back, not the change
+        what = ", ".join(f"{change.key} {change.value}" for change in probation.changes)
+        verb = "taken back" if decision.undo else "let go"
+        why = in_words(error).partition("; undone")[0]
+        raise ChangeNotUndone(f"{what} was not {verb}: {why} ({decision.why})") from None
 
 
 def _log_since(system: System, probation: Probation) -> float:
@@ -228,25 +237,13 @@ def _value(system: System, key: str) -> str | None:
 
 
 def _carry_out(system: System, probation: Probation, decision: Decision) -> Decision:
-    """Do what was decided, and give how it ended: what is somebody else's by now is left alone.
-
-    :raises ChangeNotUndone: a way back failed, and left the change as it was.
-    """
+    """Do what was decided, and give how it ended: what is somebody else's by now is left alone."""
     keys = frozenset(change.key for change in probation.changes)
     if decision.undo:
-        try:
-            decision = _take_back(system, probation, decision)
-        except ChangeUndone as error:
-            what = ", ".join(f"{change.key} {change.value}" for change in probation.changes)
-            why = in_words(error).partition("; undone")[0]
-            raise ChangeNotUndone(f"{what} was not taken back: {why} ({decision.why})") from None
-    elif decision.ending is Ending.LOST:
-        _let_go(system, probation)
+        decision = _take_back(system, probation, decision)
     undone = "" if decision.ending is Ending.KEEP else decision.why
     with locked(system.paths):
-        found = load_probation(system.paths)
-        # Another change that was made meanwhile ended this probation, and has its own.
-        if found is None or (found.started_at, found.changes) == (probation.started_at, probation.changes):
+        if _is_on(system, probation):
             _close(system, keys, undone, bought(probation))
     return decision
 
@@ -261,11 +258,35 @@ def _close(system: System, keys: frozenset[str], undone: str, shown: str) -> Non
         raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
 
 
-def _let_go(system: System, probation: Probation) -> None:
-    """Take our lines out of the file for what somebody else has set: the next boot would bring our values back."""
-    keys = [change.key for change in probation.changes if _value(system, change.key) != change.value]
-    if keys:
-        revert_changes(system, keys)
+def _is_on(system: System, probation: Probation) -> bool:
+    """Whether no other change was made meanwhile, which ended this probation and has its own. The lock is held."""
+    found = load_probation(system.paths)
+    return found is None or (found.started_at, found.changes) == (probation.started_at, probation.changes)
+
+
+def _let_go(system: System, probation: Probation, decision: Decision) -> Probation | None:
+    """Take our lines out of the file for what somebody else has set: the next boot would bring our values back.
+
+    :return: the probation of what is ours still, which is watched on; None where nothing is.
+    """
+    gone = [change.key for change in probation.changes if _value(system, change.key) != change.value]
+    if gone:
+        revert_changes(system, gone)
+    rest = tuple(change for change in probation.changes if change.key not in gone)
+    if not rest:
+        return None
+    kept = replace(probation, changes=rest, decision=None)
+    with locked(system.paths):
+        if not _is_on(system, probation):
+            return None
+        try:
+            trials = load_trials(system.paths)
+            ended = end_trials(trials, gone, system.clock.now(), decision.why, bought(probation))
+            store_trials(system.paths, ended)
+            store_probation(system.paths, kept)
+        except OSError as error:
+            raise ApplyError(f"{system.paths.state}: {in_words(error)}") from None
+    return kept
 
 
 def _take_back(system: System, probation: Probation, decision: Decision) -> Decision:

@@ -65,6 +65,7 @@ def watch(system: System) -> ExitStatus:
     with ended_by_signals():
         for note in recover(system):
             print(note)
+    known: Probation | None = None
     while True:
         try:
             probation = watch_once(system, counter)
@@ -85,8 +86,19 @@ def watch(system: System) -> ExitStatus:
             _progress("")
             print(ended_words(probation, probation.decision))
             return ExitStatus.UNDONE if probation.decision.undo else ExitStatus.DONE
+        for key in _let_go(known, probation):
+            _progress("")
+            print(f"{key} is somebody else's now and left alone; what was changed with it is watched on")
+        known = probation
         _progress(progress_words(probation))
         system.clock.sleep(pause_seconds(probation))
+
+
+def _let_go(known: Probation | None, now: Probation) -> list[str]:
+    """Name what was on probation at the last reading and is not any more, while the rest is."""
+    if known is None or known.started_at != now.started_at:
+        return []
+    return [change.key for change in known.changes if change not in now.changes]
 
 
 def ended_words(probation: Probation, decision: Decision) -> str:

@@ -182,15 +182,23 @@ def test_somebody_elses_value_is_left(watched: Watched) -> None:
     )
 
 
-def test_of_several_only_what_was_set_by_somebody_else_is_let_go(watched: Watched) -> None:
+def test_of_several_only_what_was_set_by_somebody_else_is_let_go_and_the_rest_is_watched_on(watched: Watched) -> None:
     changes = [Change(SCALE, "20", "because"), Change(MIN, watched.wanted, "because")]
     apply_on_probation(watched.system, changes, watched.terms())
     watched.machine.write(MIN, "70000")
     watched.tick(10)
-    assert watched.watch() == "lost"
+    assert watched.watch() == ""
     assert (watched.machine.value(MIN), watched.machine.value(SCALE)) == ("70000", "20")
     assert f"{SCALE} = 20" in (watched.machine.root / SNIPPET[1:]).read_text()
     assert [entry.key for entry in load_record(watched.system.paths).owned] == [SCALE]
+    mine, theirs = sorted(load_trials(watched.system.paths), key=lambda trial: trial.key == MIN)
+    assert (mine.ended_at, mine.undone) == (None, "")
+    assert theirs.undone.startswith(f"{MIN} is 70000")
+    watched.tick(5)
+    assert watched.watch() == ""
+    _harm(watched)
+    assert watched.watch() == "harm"
+    assert (watched.machine.value(MIN), watched.machine.value(SCALE)) == ("70000", "10")
 
 
 def test_a_file_that_was_taken_away_does_not_come_back(watched: Watched) -> None:
@@ -199,7 +207,7 @@ def test_a_file_that_was_taken_away_does_not_come_back(watched: Watched) -> None
     (watched.machine.root / SNIPPET[1:]).unlink()
     watched.machine.write(MIN, "70000")
     watched.tick(10)
-    assert watched.watch() == "lost"
+    assert watched.watch() == ""
     assert not (watched.machine.root / SNIPPET[1:]).exists()
 
 
@@ -210,6 +218,7 @@ def test_a_reboot_before_it_is_let_go_is_watched_on(watched: Watched, monkeypatc
     watched.machine.write(MIN, "70000")
     watched.tick(10)
     with monkeypatch.context() as patch:
+        patch.setattr(probation_run, "_let_go", lambda system, probation, decision: None)
         patch.setattr(probation_run, "_carry_out", lambda system, probation, decision: decision)
         assert watched.watch() == "lost"
     watched.reboot()
@@ -334,9 +343,10 @@ def test_another_change_made_meanwhile_stays_on_probation(watched: Watched, monk
     watched.tick(10)
     let_go = probation_run._let_go
 
-    def and_then(*arguments: object) -> None:
-        let_go(*arguments)  # type: ignore[arg-type]
+    def and_then(*arguments: object) -> object:
+        left = let_go(*arguments)  # type: ignore[arg-type]
         watched.apply("20", key=SCALE)
+        return left
 
     monkeypatch.setattr(probation_run, "_let_go", and_then)
     assert watched.watch() == "lost"

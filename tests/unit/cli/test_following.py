@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.made_machine import MadeKernel, MadeMachine, made_system
+from tests.made_machine import MadeKernel, MadeMachine, MadeTime, made_system
 
 from pagewarden.apply.probation_run import Terms, apply_on_probation
 from pagewarden.apply.types import Change
@@ -67,3 +67,24 @@ def test_what_cannot_be_taken_back_does_not_end_as_if_it_were(tmp_path: Path) ->
     with pytest.raises(ChangeNotUndone, match=f"{MIN} {machine.value(MIN)} was not taken back: input/output error"):
         watch(replace(system, kernel=Stubborn(machine)))
     assert machine.value(MIN) == wanted
+
+
+def test_of_several_what_was_let_go_is_said_and_the_rest_watched_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine, time = MadeMachine(tmp_path / "root"), MadeTime()
+    system = made_system(machine, time)
+    changes = [Change("vm.watermark_scale_factor", "20", "because"), Change(MIN, "70000", "because")]
+    apply_on_probation(system, changes, Terms(900.0, False, None, lambda since: 0))
+    start = time.seconds
+
+    def pass_time(seconds: float) -> None:
+        machine.boot("made-boot-1", 90_000.0 + seconds)
+        if seconds - start == 20:
+            machine.write(MIN, "71000")
+
+    time.during = pass_time
+    assert watch(system) == 0
+    let_go, ended = capsys.readouterr().out.splitlines()
+    assert let_go == f"{MIN} is somebody else's now and left alone; what was changed with it is watched on"
+    assert ended.startswith("vm.watermark_scale_factor 10 -> 20 stays: it did no harm")
