@@ -33,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def is_whole_suite(config: pytest.Config) -> bool:
     """Whether no test was chosen by a path, `-k`, `-m` or `--lf`."""
     chosen = config.args_source is not config.ArgsSource.TESTPATHS or config.option.keyword
-    return not (chosen or config.option.markexpr != EVERYTHING or config.option.lf)
+    again = getattr(config.option, "lf", False)  # of a plugin that can be left out
+    return not (chosen or config.option.markexpr != EVERYTHING or again)
 
 
 def is_every_day(config: pytest.Config) -> bool:

@@ -85,6 +85,7 @@ def test_what_takes_long_is_left_out_of_the_whole_suite_alone(
         ([], 1, 0),
         (["-k", "fit"], 2, 0),
         (["--lf"], 2, 0),
+        (["-p", "no:cacheprovider"], 2, 2),
         (["tests/unit"], 2, 0),
         (["tests"], 2, 0),
         (["-m", "vm"], 2, 0),
