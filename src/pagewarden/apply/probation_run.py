@@ -194,7 +194,8 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
     if known is None:
         return None
     # The log may take a while to count: before the lock, so that a change need not wait for it.
-    refusals = count_refusals(_log_since(system, known))
+    since = _log_since(system, known)
+    refusals = None if since is None else count_refusals(since)
     with locked(system.paths):
         probation = load_probation(system.paths)
         if probation is None or probation.started_at != known.started_at:
@@ -217,9 +218,14 @@ def watch_once(system: System, count_refusals: CountRefusals) -> Probation | Non
         raise ChangeNotUndone(f"{what} was not {verb}: {why} ({decision.why})") from None
 
 
-def _log_since(system: System, probation: Probation) -> float:
-    """From when on the log of this boot is counted: from the change on, or in a later boot all of it."""
-    return probation.uptime_seconds if system.kernel.boot_id() == probation.boot_id else 0.0
+def _log_since(system: System, probation: Probation) -> float | None:
+    """From when on the log of this boot is counted: from the change on, or in a later boot all of it.
+
+    None where the change lies ahead: it was stamped by a clock that the log does not have.
+    """
+    if system.kernel.boot_id() != probation.boot_id:
+        return 0.0
+    return probation.uptime_seconds if probation.uptime_seconds <= system.kernel.awake_seconds() else None
 
 
 def _reading(system: System, probation: Probation, refusals: int | None) -> Reading:

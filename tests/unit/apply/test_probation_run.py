@@ -169,6 +169,19 @@ def test_refused_allocations_are_counted_from_a_time_that_the_journal_knows(watc
     assert asked == [0.0, 1000.0]
 
 
+def test_a_time_that_the_journal_does_not_know_counts_nothing(watched: Watched) -> None:
+    """Written by a version that counted the machine's sleep: nothing refused since then is no benefit."""
+    watched.refusals = 200
+    watched.apply(promised=Sign.FAILURES)
+    watched.machine.slept_seconds = 8 * 3600.0
+    watched.refusals = 0
+    watched.tick(60)
+    assert watched.watch() == ""
+    watched.tick(900)
+    assert watched.watch() == "keep"
+    assert "refused" not in load_trials(watched.system.paths)[0].bought
+
+
 def test_somebody_elses_value_is_left(watched: Watched) -> None:
     watched.apply()
     watched.machine.write(MIN, "70000")
