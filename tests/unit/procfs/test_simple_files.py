@@ -6,6 +6,7 @@ import pytest
 
 from pagewarden.errors import ParseError
 from pagewarden.procfs.buddyinfo import parse_buddyinfo
+from pagewarden.procfs.fields import check_text
 from pagewarden.procfs.hugepages import parse_choice, parse_size, parse_switch
 from pagewarden.procfs.meminfo import parse_meminfo
 from pagewarden.procfs.numa import parse_distances, parse_id_list
@@ -68,6 +69,17 @@ def test_pagetypeinfo_of_2_6_24_has_a_type_without_a_name() -> None:
 def test_blanks_before_every_line_change_nothing(parse: Callable[[str], object], text: str) -> None:
     assert parse(indent(text, "    ")) == parse(text)
     assert parse(indent(text, "  ").replace("\n", "\r\n")) == parse(text)
+
+
+def test_lines_are_not_counted_at_every_poll() -> None:
+    """Of the usual text nothing is asked but whether something odd is in it: that takes longer than all the rest."""
+
+    class Uncounted(str):
+        def count(self, *_: object) -> int:
+            raise AssertionError
+
+    text = Uncounted(MEMINFO)
+    assert check_text(text, "proc/meminfo", "") is text
 
 
 def test_vmstat_keeps_all_counters() -> None:
