@@ -266,6 +266,21 @@ def test_stale_frames_count_only_where_all_are() -> None:
     assert find_caller(()) is None
 
 
+@pytest.mark.parametrize(
+    ("functions", "caller"),
+    [
+        ("new_slab __slab_alloc kmem_cache_alloc alloc_buffer_head alloc_page_buffers grow_dev_page", "alloc_buffer_head"),
+        ("__alloc_pages __get_free_pages own_ring_alloc own_open alloc_pages_for_rings", "own_ring_alloc"),
+        ("dump_stack __alloc_pages alloc_pages_current own_rx irq page_fault out_of_memory older", "own_rx"),
+        ("dump_header mem_cgroup_out_of_memory try_charge shmem a b c out_of_memory older", "shmem"),
+    ],
+)
+def test_a_real_caller_is_never_stale(functions: str, caller: str) -> None:
+    found = find_caller(tuple(map(Frame, functions.split())))
+    assert found is not None
+    assert found.function == caller
+
+
 def test_names_without_what_compilers_add() -> None:
     assert base_name("foo.constprop.0.isra.12.cold") == "foo"
     assert base_name("__alloc_pages_noprof") == "__alloc_pages"
