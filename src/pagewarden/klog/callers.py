@@ -26,8 +26,8 @@ _OWN = re.compile(
     r"_*isolate_free_page|_raw_spin_\w+|_spin_\w+|preempt_count_\w+|___ratelimit|rcu_read_\w+|sync_page|preempt_schedule|"
     r"autoremove_wake_function|_*wake_up\w*|io_schedule\w*|_*srso_\w*return_thunk"
 )
-# They call nothing but the allocator: whatever stands within two frames below these asked for nothing. Each by its whole
-# name: a driver's own alloc_page_...() does call what asks for memory.
+# They call nothing but the allocator: whatever stands within two frames below these asked for nothing. Each by its
+# whole name: a driver's own alloc_page_...() does call what asks for memory.
 _INNER = re.compile(
     r"_*alloc_pages?|_*alloc_pages_(?:node|nodemask|current|vma|mpol|exact(?:_nid)?|preferred_many|internal|slowpath|"
     r"high_priority|may_oom|cpuset_fallback|direct_(?:reclaim|compact)|bulk|nolock)|"

@@ -250,6 +250,15 @@ def test_another_tasks_line_right_behind_the_opening_line() -> None:
     assert [frame.function for frame in report.trace] == ["asks"]
 
 
+def test_messages_that_name_their_place_keep_no_report_open() -> None:
+    """The reader goes line by line where a report is open: three times slower, to the end of the log."""
+    text = failure() + "".join(f"own_rx (drivers/net/own.c:{number}): rx timeout\n" for number in range(500))
+    grouper = Grouper()
+    for line in lines_of(stamped(text).encode()):
+        grouper.feed(line)
+    assert grouper.last_taken == 1
+
+
 def test_the_banner_gives_the_release_to_reports_without_one() -> None:
     text = (
         "Linux version 6.5.0-rc1 (x@y) #1\n"
