@@ -108,6 +108,7 @@ def test_swaps() -> None:
     found = parse_swaps(SWAPS)
     assert found == {"/swap/my\\040file": 16224856, "/dev/zram0": 16223228}
     assert parse_swaps(SWAPS.splitlines()[0] + "\n") == {}
+    assert list(parse_swaps(SWAPS.replace("my", "größe")).values()) == [16224856, 16223228]
 
 
 def test_pressure() -> None:
