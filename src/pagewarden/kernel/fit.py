@@ -17,7 +17,7 @@ from pagewarden.kernel.fit_causes import (
     hidden_boosts,
     marks_are_stale,
     reserve_is_stale,
-    scale_factors,
+    scale_factor,
     share_ranges,
 )
 from pagewarden.kernel.lowmem_reserve import default_ratio, setup_per_zone_lowmem_reserve
@@ -270,11 +270,11 @@ def _with_inferred_scale(
 ) -> tuple[Settings, _MarksFit]:
     # Somebody widened the gaps, and the setting was not captured: the one that reproduces every mark, if one does.
     if settings.watermark_scale_factor is None and guess.gap is Gap.SCALED:
-        for scale in scale_factors(zones, marks.rules):
-            scaled = replace(settings, watermark_scale_factor=scale)
-            fits = list(_marks_fits(zones, scaled, guess, page_size))
-            if fits and not fits[-1].differences:
-                return scaled, fits[-1]
+        scale = scale_factor(zones, marks.rules)
+        scaled = replace(settings, watermark_scale_factor=scale)
+        fits = list(_marks_fits(zones, scaled, guess, page_size)) if scale is not None else []
+        if fits and not fits[-1].differences:
+            return scaled, fits[-1]
     return settings, marks
 
 

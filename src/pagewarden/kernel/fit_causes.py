@@ -48,16 +48,21 @@ MOST_SCALE = 3000
 """The largest vm.watermark_scale_factor any kernel takes."""
 
 
-def scale_factors(zones: Sequence[Zone], rules: WatermarkRules) -> range:
-    """The values of vm.watermark_scale_factor above the default that give every gap wider than a quarter of min."""
-    least, most = 11, MOST_SCALE
+def scale_factor(zones: Sequence[Zone], rules: WatermarkRules) -> int | None:
+    """The least vm.watermark_scale_factor above the default that gives every gap; None where no gap tells it.
+
+    Every value that gives the gaps wider than a quarter of min, and none wider than printed, gives the same marks.
+    """
+    least, most, told = 11, MOST_SCALE, False
     for zone in zones:
         gap, pages = zone.low_pages - zone.min_pages, zone_size(zone, rules.size)
-        if pages and gap > _raw_min(zone) >> 2 and not is_special(zone, rules):
-            # The smallest and the largest factor for which pages * factor / 10000, rounded down, is this gap.
-            least = max(least, -(-gap * 10000 // pages))
-            most = min(most, -(-(gap + 1) * 10000 // pages) - 1)
-    return range(least, most + 1)
+        if not pages:
+            continue
+        # The largest factor, and the smallest, for which pages * factor / 10000, rounded down, is this gap.
+        most = min(most, -(-(gap + 1) * 10000 // pages) - 1)
+        if gap > _raw_min(zone) >> 2 and not is_special(zone, rules):
+            least, told = max(least, -(-gap * 10000 // pages)), True
+    return least if told and least <= most else None
 
 
 def _raw_min(zone: Zone) -> int:

@@ -130,6 +130,8 @@ class OpenReports:
             if builder.matches_task(parsed.comm_text, parsed.pid):
                 if builder.superseded:
                     self._interleave(builder)
+                if builder.cpu_by_place:
+                    builder.forget_trace()
                 self.trace_owner = builder
                 return builder
         return self._just_headed(line) or self._open_speculative(line)
@@ -139,6 +141,7 @@ class OpenReports:
         builder = next(self._candidates(line), None)
         if builder is None or not builder.at_header or self.place - builder.last_place > 1:
             return None
+        builder.cpu_by_place = True
         return builder
 
     def _interleave(self, builder: Builder) -> None:
@@ -255,6 +258,10 @@ class OpenReports:
 
     def _of_kill(self, slot: Slot, line: LogLine) -> Builder | None:
         candidates = list(self._candidates(line))
+        killed = _killed_pid(slot, line.text)
+        for builder in candidates:
+            if killed is not None and builder.is_oom and builder.awaits_kill(killed):
+                return builder
         for builder in candidates:
             if builder.is_oom and not _is_other_kill(builder, slot, line.text):
                 return builder
@@ -275,6 +282,11 @@ def same_caller(builder: Builder, line: LogLine) -> bool:
     """Whether the line may come from where the report comes from, as far as caller ids tell."""
     ours = builder.first.caller_id
     return ours is None or line.caller_id is None or ours == line.caller_id
+
+
+def _killed_pid(slot: Slot, text: str) -> int | None:
+    kill = decode_oom.parse_kill(text) if slot is Slot.KILL else None
+    return kill.victim.pid if kill is not None and kill.killed and kill.victim is not None else None
 
 
 def _is_other_kill(builder: Builder, slot: Slot, text: str) -> bool:

@@ -43,7 +43,13 @@ class OomBuilder:
 
     def continues(self, kill: decode_oom.Kill) -> bool:
         """Whether the line names who was killed in place of the process that the line before it chose."""
-        return self._chosen is not None and not kill.chosen and kill.memcg is None and kill.victim is not None
+        if self._chosen is None or kill.victim is None or not kill.killed or kill.memcg is not None:
+            return False
+        return all(victim.pid != kill.victim.pid for victim in self.victims)
+
+    def awaits(self, pid: int) -> bool:
+        """Whether this process was chosen, and the line that says who was killed is still to come."""
+        return self._chosen == pid
 
     def names_memcg(self) -> bool | None:
         """Whether it was a control group's limit, as far as the lines here say; None where they do not."""
@@ -74,7 +80,8 @@ class OomBuilder:
             if self.continues(kill):
                 self._drop_chosen(kill.victim.pid)
             self._add_victim(kill.victim)
-            self._chosen = kill.victim.pid if kill.chosen else None
+            if kill.chosen or kill.killed:
+                self._chosen = kill.victim.pid if kill.chosen else None
         elif not kill.panicked:
             self.unkillable = True
 

@@ -33,6 +33,7 @@ class Builder:
     :ivar superseded: another report opened since, and nothing says that the two are interleaved.
     :ivar last_place: `OpenReports.place` of the last line that belonged to it.
     :ivar starts_inside: the log has only the end of it.
+    :ivar cpu_by_place: its processor's line is the one after its opening line, and names another task.
     """
 
     kind: ReportKind
@@ -44,6 +45,7 @@ class Builder:
     interleaved: bool = False
     closed: bool = False
     starts_inside: bool = False
+    cpu_by_place: bool = False
     has_mem_info: bool = False
     has_totals: bool = False
     trace_marks: int = 0
@@ -128,7 +130,7 @@ class Builder:
 
     def matches_task(self, comm_text: str, pid: int) -> bool:
         """Whether a `CPU:` line naming this task may be this report's: names agree, and there is none yet."""
-        if self._cpu is not None or self._slot is Slot.CPU:
+        if (self._cpu is not None or self._slot is Slot.CPU) and not self.cpu_by_place:
             return False
         if self.header is None or not comm_text:
             return True
@@ -138,6 +140,13 @@ class Builder:
             return self.header.long_comm.endswith(comm_text)
         comm = self.header.comm
         return comm is None or f"{comm} ".startswith(f"{comm_text} ") or comm_text.startswith(f"{comm} ")
+
+    def forget_trace(self) -> None:
+        """The processor's line that came first was another's, and so was what followed it."""
+        self._flush()
+        self._cpu = self._hardware = self._workqueue = self._section = None
+        self.cpu_by_place, self.trace_marks = False, 0
+        self.frames.clear()
 
     def lacks(self, slot: Slot, key: ZoneKey) -> bool:
         """Whether a zone's line (or its free list) would be new to this report."""
@@ -156,6 +165,11 @@ class Builder:
         """Whether it names a process killed already, and that is another."""
         known = self.killed_pids()
         return bool(known) and pid not in known
+
+    def awaits_kill(self, pid: int) -> bool:
+        """Whether it has chosen this process, and the line that says who was killed is still to come."""
+        self._flush()
+        return self.oom.awaits(pid)
 
     def killed_pids(self) -> set[int]:
         """The processes that it names as killed."""

@@ -1,6 +1,7 @@
 """Who asked for the memory: the first function of a trace past the allocator's own."""
 
 import re
+from collections.abc import Sequence
 
 from pagewarden.klog.types import Frame
 
@@ -25,9 +26,12 @@ _OWN = re.compile(
     r"_*isolate_free_page|_raw_spin_\w+|_spin_\w+|preempt_count_\w+|___ratelimit|rcu_read_\w+|sync_page|preempt_schedule|"
     r"autoremove_wake_function|_*wake_up\w*|io_schedule\w*|_*srso_\w*return_thunk"
 )
-# Called by the allocator alone: whatever stands within two frames below these asked for nothing.
+# They call nothing but the allocator: whatever stands within two frames below these asked for nothing. Each by its
+# whole name: a driver's own alloc_page_...() does call what asks for memory.
 _INNER = re.compile(
-    r"_*alloc_pages?(?:_\w+)?|_*get_free_pages?|get_zeroed_page|kmem_getpages|fallback_alloc|cache_grow(?:_begin)?|_*cache_alloc(?:_refill|_node)|"
+    r"_*alloc_pages?|_*alloc_pages_(?:node|nodemask|current|vma|mpol|exact(?:_nid)?|preferred_many|internal|slowpath|"
+    r"high_priority|may_oom|cpuset_fallback|direct_(?:reclaim|compact)|bulk|nolock)|"
+    r"alloc_page_(?:interleave|vma)|_*get_free_pages?|get_zeroed_page|kmem_getpages|fallback_alloc|cache_grow(?:_begin)?|_*cache_alloc(?:_refill|_node)|"
     r"_*slab_alloc(?:_node)?|new_slab(?:_objects)?|allocate_slab|alloc_slab_page"
 )
 _STRAY = 2
@@ -55,12 +59,24 @@ def find_caller(trace: tuple[Frame, ...]) -> Frame | None:
     the midst of the allocator's is stale, or the allocator's own by a name that is not known here.
     """
     frames = [frame for frame in trace if frame.reliable] or list(trace)
-    printing = [index for index, frame in enumerate(frames) if _PRINTS.fullmatch(base_name(frame.function))]
-    frames = frames[printing[-1] + 1 :] if printing else frames
+    frames = frames[_printed_until(frames) :]
     for index, frame in enumerate(frames):
         if not is_allocator(frame) and not any(_is_inner(outer) for outer in frames[index + 1 : index + 1 + _STRAY]):
             return frame
     return None
+
+
+def _printed_until(frames: Sequence[Frame]) -> int:
+    """How many frames are of what prints the report: they stand before the allocator's, with a few stale ones among
+    them. Their names further out are stale."""
+    end, strays = 0, 0
+    for index, frame in enumerate(frames):
+        if _PRINTS.fullmatch(base_name(frame.function)):
+            end, strays = index + 1, 0
+        strays += not is_allocator(frame)
+        if strays > _STRAY or _is_inner(frame):
+            break
+    return end
 
 
 def _is_inner(frame: Frame) -> bool:

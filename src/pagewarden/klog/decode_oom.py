@@ -18,6 +18,7 @@ _KILL = re.compile(
     r"[Kk]ill(?:ed|ing)? process (\d{1,10})(?:, UID (\d{1,10}),?)?(?: \((.{0,64}?)\)(?=[,. ]|$))?"
 )
 _BARE_KILL = re.compile(r"^Kill(?:ed)? process \d{1,10}(?:,| \()")
+_KILLED = re.compile(r"[Kk]illed process")
 _CHOSEN = re.compile(r"[Kk]ill process")
 _SCORE = re.compile(r"\) (?:with )?score (\d{1,10})\b")
 _VICTIM_VALUE = re.compile(r"\b(total-vm|vsz|anon-rss|file-rss|shmem-rss|pgtables):(\d{1,20})kB")
@@ -65,6 +66,7 @@ class Kill:
     """A line that names a process killed, or says why none was: there is none that may be, or the kernel panics.
 
     :ivar memcg: True or False where the line says for which limit; None for a bare `Killed process`.
+    :ivar killed: it is dead already (`Killed process`).
     :ivar chosen: the process was only chosen (`Kill process 5 (x) score 9 or sacrifice child`, until 4.20): the line
         after it names who was killed, which may be a child.
     """
@@ -73,6 +75,7 @@ class Kill:
     memcg: bool | None
     allocating: bool = False
     panicked: bool = False
+    killed: bool = False
     chosen: bool = False
 
 
@@ -118,7 +121,8 @@ def parse_kill(text: str) -> Kill | None:
     )
     memcg = match[1].startswith("Memory cgroup") if match[1] else None
     chosen = score is not None and _CHOSEN.search(match[0]) is not None
-    return Kill(victim, memcg, bool(match[1]) and "(" in match[1], chosen=chosen)
+    killed = _KILLED.search(match[0]) is not None
+    return Kill(victim, memcg, bool(match[1]) and "(" in match[1], killed=killed, chosen=chosen)
 
 
 def names_no_victim(text: str) -> bool:

@@ -24,11 +24,12 @@ _BEFORE = re.compile(
     r"(?:[(\[<]{0,3}(?:0x)?[0-9a-f]{8,16}[>\])]{0,3} {0,4}){0,2}(?:\[[\w.]{1,128}\+\d{1,8}/\d{1,8}\] )?$"
 )
 _AFTER = re.compile(r" {0,4}(?:\((?:unreliable|[A-Z]{1,3})\))?[ )]{0,2}$")
-PLACED = rf"(?:\? )?{_NAME} \([\w./-]{{1,200}}\.[chS]:\d{{1,7}}"
-"""A function and its place in the source, as scripts/decode_stacktrace.sh writes them."""
-_PLACED = re.compile(
-    rf"(\? )?({_NAME}) \([\w./-]{{1,200}}\.[chS]:\d{{1,7}}[\w ./:()-]{{0,400}}?\)(?: \[?([\w-]{{1,64}})\]?)? {{0,2}}$"
-)
+_PLACE = r" \([\w./+~-]{0,200}/[\w.+~-]{1,100}\.(?:[chS]|rs):\d{1,7}[\w ./:()+~-]{0,400}?\)"
+_PLACE_END = r"(?: \([A-Z]{1,3}\))? {0,2}$"
+PLACED = rf"(?:\? )?{_NAME}{_PLACE}(?: \[?[\w-]{{1,64}}\]?)?{_PLACE_END}"
+"""A function and its place in the source, as scripts/decode_stacktrace.sh writes them: to the end of the line, as
+drivers begin their messages so as well."""
+_PLACED = re.compile(rf"(\? )?({_NAME}){_PLACE}(?: \[?([\w-]{{1,64}})\]?)?{_PLACE_END}")
 _ARM_TOKEN = re.compile(rf"\(({_NAME})(?:{_SPOT})?{_MODULE}\)")
 _ARM_PLAIN = re.compile(rf"({_NAME})(?: \[([\w-]{{1,64}})[^\]]{{0,80}}\])? from ({_NAME}){_SPOT}{_MODULE}$")
 _ARM_ADDRESS = re.compile(r"\[<[0-9a-f]{8}>\]")

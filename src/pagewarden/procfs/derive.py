@@ -61,11 +61,18 @@ def _fitting_size(kb: int | None, pages: int | None, lowest: float, highest: flo
 def is_part_of(zones: Iterable[Zone], meminfo_kb: Mapping[str, int]) -> bool:
     """Whether meminfo counts less than half of what the zones hold, whatever the page size.
 
-    In a container LXCFS and gVisor show the group's limit as MemTotal; zoneinfo nobody virtualises.
+    In a container LXCFS and gVisor show the group's limit as MemTotal; zoneinfo nobody virtualises. But balloons before
+    3.11, and that of powerpc for longer, take their pages from MemTotal and not from the zones: there what is free is
+    the same in both.
+
+    Kernel: drivers/xen/balloon.c:balloon_append(), arch/powerpc/platforms/pseries/cmm.c
     """
+    zones = tuple(zones)
     managed = sum(zone.managed_pages or 0 for zone in zones)
     total_kb = meminfo_kb.get("MemTotal")
-    return total_kb is not None and total_kb * 2 < managed * PAGE_SIZES[0] // 1024
+    if total_kb is None or total_kb * 2 >= managed * PAGE_SIZES[0] // 1024:
+        return False
+    return _fitting_size(meminfo_kb.get("MemFree"), sum(zone.free_pages for zone in zones), 0.9, 1.1) is None
 
 
 def usual_page_size(arch: str | None) -> int:

@@ -27,10 +27,15 @@ def check_text(text: str, path: str, expected: str) -> str:
         raise error_at(text, at, path, f"{expected} in ASCII")
     if "\0" in text:
         raise error_at(text, text.index("\0"), path, f"{expected}, not binary data")
+    plain = _plain_line_ends(text, path) if "\r" in text else text
+    return dedent(plain) if plain.startswith((" ", "\t", "\n")) else plain
+
+
+def _plain_line_ends(text: str, path: str) -> str:
     plain = text.replace("\r\n", "\n")
-    if "\r" in plain or text.count("\r") not in (0, text.count("\n"), text.count("\n") + 1):
+    if "\r" in plain or text.count("\r") not in (text.count("\n"), text.count("\n") + 1):
         raise error_at(text, text.index("\r"), path, "the same line end on every line")
-    return dedent(plain) if plain.lstrip("\n").startswith((" ", "\t")) else plain
+    return plain
 
 
 def error_at(text: str, offset: int, path: str, expected: str) -> ParseError:

@@ -18,6 +18,7 @@ def parse_swaps(text: str, path: str = "/proc/swaps") -> Mapping[str, int]:
     Kernel: mm/swapfile.c:swap_show(), all
     """
     sizes: dict[str, int] = {}
+    text = text.encode("ascii", "backslashreplace").decode()  # the kernel escapes blanks in names, no other letters
     lines = list(numbered_lines(check_text(text, path, "'Filename Type Size Used Priority'")))
     if not lines[0][1].startswith("Filename"):
         raise ParseError(path, lines[0][0], lines[0][1], "'Filename Type Size Used Priority'")

@@ -1,11 +1,13 @@
 """Which variant a kernel follows, told from what it prints; and what differs, named with its reason."""
 
+import time
 from dataclasses import replace
 
 import pytest
 from tests.machines import GIB, machine, snapshot, zone
 
 from pagewarden.kernel.fit import Fit, Settings, find_fit
+from pagewarden.kernel.fit_causes import scale_factor
 from pagewarden.kernel.machine import inferred_settings, machine_of
 from pagewarden.kernel.rules import Gap, Size, rules_for
 from pagewarden.kernel.simulate import Write, simulate
@@ -335,6 +337,26 @@ def test_wider_gaps_tell_a_scale_factor_that_was_not_captured() -> None:
     assert not machine(zones, {}, kernel="4.4.0").fit.usable, "there is none before 4.6"
     odd = [zones[0], replace(zones[1], low_pages=11900, high_pages=22756)]
     assert not machine(odd, {}, kernel="5.10.66").fit.usable, "no one factor gives both"
+
+
+def test_marks_of_no_formula_are_not_tried_with_every_factor() -> None:
+    """Gaps of less than a quarter of min come from no factor; they took minutes."""
+    odd = [
+        replace(zone("Normal", 33000000 + node, marks=(11000, 13749, 16500), protection=(0,)), node=node)
+        for node in range(8)
+    ]
+    started = time.monotonic()
+    found = machine(odd, {}, kernel="5.4.0").fit
+    assert time.monotonic() - started < 10
+    assert (found.usable, found.watermark_scale_factor) == (False, None)
+
+
+def test_gaps_that_hold_no_factor_bound_it() -> None:
+    told = [zone("Normal", 1000000, marks=(1000, 3000, 5000)), zone("DMA", 10000, marks=(400, 500, 600))]
+    assert scale_factor(told, rules_for(None).watermarks) == 20
+    bounded = [told[0], zone("DMA", 1000000, marks=(4000, 5000, 6000))]
+    assert scale_factor(bounded, rules_for(None).watermarks) is None, "20 would widen DMA's gap"
+    assert scale_factor(told[1:], rules_for(None).watermarks) is None, "a quarter of min tells nothing"
 
 
 def test_an_inferred_scale_factor_counts_in_what_is_simulated() -> None:

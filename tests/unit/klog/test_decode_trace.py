@@ -43,6 +43,9 @@ def one(text: str) -> Frame:
         ("[<ffffffff884a9aa0>] :nf_x:alloc_table+0x33/0x7a", Frame("alloc_table", 0x33, 0x7A, "nf_x")),
         ("vb2_alloc (drivers/media/a-b.c:195 drivers/media/a-b.c:257) vb2_x", Frame("vb2_alloc", module="vb2_x")),
         ("? do_it.part.0 (lib/dump_stack.c:107 (discriminator 4)) ", Frame("do_it.part.0", reliable=False)),
+        ("ext_rx (/build/linux-6.1+x~1/net/a.c:12) mod_x (P)", Frame("ext_rx", module="mod_x")),
+        ("do_it (rust/kernel/init.rs:107)", Frame("do_it")),
+        ("do_it (ide.c:107)", None),
         ("do_it (lib/dump_stack.c:107) says more than that", None),
         ("_RNvXs_4core+0x10/0x20", Frame("_RNvXs_4core", 0x10, 0x20)),
         ("[<c07ff5f0>] 0xc07ff5f0", None),
@@ -264,6 +267,24 @@ def test_stale_frames_count_only_where_all_are() -> None:
     )
     assert find_caller(among) == caller
     assert find_caller(()) is None
+
+
+@pytest.mark.parametrize(
+    ("functions", "caller"),
+    [
+        (
+            "new_slab __slab_alloc kmem_cache_alloc alloc_buffer_head alloc_page_buffers grow_dev_page",
+            "alloc_buffer_head",
+        ),
+        ("__alloc_pages __get_free_pages own_ring_alloc own_open alloc_pages_for_rings", "own_ring_alloc"),
+        ("dump_stack __alloc_pages alloc_pages_current own_rx irq page_fault out_of_memory older", "own_rx"),
+        ("dump_header mem_cgroup_out_of_memory try_charge shmem a b c out_of_memory older", "shmem"),
+    ],
+)
+def test_a_real_caller_is_never_stale(functions: str, caller: str) -> None:
+    found = find_caller(tuple(map(Frame, functions.split())))
+    assert found is not None
+    assert found.function == caller
 
 
 def test_names_without_what_compilers_add() -> None:

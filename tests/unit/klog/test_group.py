@@ -236,6 +236,29 @@ def test_another_tasks_line_that_is_not_the_next() -> None:
     assert (report.pid, report.release) == (None, None)
 
 
+def test_another_tasks_line_right_behind_the_opening_line() -> None:
+    stranger = (
+        "[    1.500001] CPU: 3 PID: 99 Comm: other Not tainted 4.4.0 #1\n[    1.500001] Hardware name: Strange\n"
+        "[    1.500001] Call Trace:\n[    1.500001]  [<ffffffff81000001>] older+0x1/0x10\n"
+    )
+    report = only_report(
+        f"[    1.500000] a: page allocation failure: order:0, mode:0x20\n{stranger}"
+        "[    1.500002] CPU: 2 PID: 179 Comm: a Not tainted 4.9.56 #53\n[    1.500002] Hardware name: Own\n"
+        "[    1.500002] Call Trace:\n[    1.500002]  [<ffffffff81000001>] asks+0x1/0x10\n"
+    )
+    assert (report.pid, report.cpu, report.release, report.hardware) == (179, 2, "4.9.56", "Own")
+    assert [frame.function for frame in report.trace] == ["asks"]
+
+
+def test_messages_that_name_their_place_keep_no_report_open() -> None:
+    """The reader goes line by line where a report is open: three times slower, to the end of the log."""
+    text = failure() + "".join(f"own_rx (drivers/net/own.c:{number}): rx timeout\n" for number in range(500))
+    grouper = Grouper()
+    for line in lines_of(stamped(text).encode()):
+        grouper.feed(line)
+    assert grouper.last_taken == 1
+
+
 def test_the_banner_gives_the_release_to_reports_without_one() -> None:
     text = (
         "Linux version 6.5.0-rc1 (x@y) #1\n"
@@ -335,6 +358,21 @@ class TestWithoutOpeningLine:
         chosen = "Out of memory: Kill process {0} (x) score 9 or sacrifice child\n"
         reports = reports_of(chosen.format(5) + chosen.format(6) + "Killed process 6 (x) total-vm:8kB\n")
         assert [[victim.pid for victim in report.victims] for report in reports] == [[5], [6]]
+
+    def test_two_kills_printed_at_once(self) -> None:
+        """Until 4.2 those of two control groups could be."""
+        chosen = "Memory cgroup out of memory: Kill process {0} (x) score {0} or sacrifice child\n"
+        killed = "Killed process {0} (x) total-vm:8kB\n"
+        reports = reports_of(chosen.format(5) + chosen.format(7) + killed.format(5) + killed.format(7))
+        found = [[(victim.pid, victim.score, victim.total_vm_kb) for victim in report.victims] for report in reports]
+        assert found == [[(5, 5, 8)], [(7, 7, 8)]]
+
+    def test_a_process_that_shares_the_memory_is_killed_too(self) -> None:
+        report = only_report(
+            "x invoked oom-killer: gfp_mask=0xd0, order=0, oom_adj=0\nMem-Info:\n"
+            "Out of memory: Kill process 5 (x) score 9 or sacrifice child\nKill process 6 (y) sharing same memory\n"
+        )
+        assert [victim.pid for victim in report.victims] == [5, 6]
 
     def test_a_control_groups_lines_behind_anothers_kill(self) -> None:
         reports = reports_of(

@@ -6,6 +6,7 @@ import pytest
 
 from pagewarden.errors import ParseError
 from pagewarden.procfs.buddyinfo import parse_buddyinfo
+from pagewarden.procfs.fields import check_text
 from pagewarden.procfs.hugepages import parse_choice, parse_size, parse_switch
 from pagewarden.procfs.meminfo import parse_meminfo
 from pagewarden.procfs.numa import parse_distances, parse_id_list
@@ -70,6 +71,17 @@ def test_blanks_before_every_line_change_nothing(parse: Callable[[str], object],
     assert parse(indent(text, "  ").replace("\n", "\r\n")) == parse(text)
 
 
+def test_lines_are_not_counted_at_every_poll() -> None:
+    """Of the usual text nothing is asked but whether something odd is in it: that takes longer than all the rest."""
+
+    class Uncounted(str):
+        def count(self, *_: object) -> int:
+            raise AssertionError
+
+    text = Uncounted(MEMINFO)
+    assert check_text(text, "proc/meminfo", "") is text
+
+
 def test_vmstat_keeps_all_counters() -> None:
     text = "nr_free_pages 1024\nallocstall_normal 0\nnever_heard_of_2 18446744073709551615\n"
     assert parse_vmstat(text) == {"nr_free_pages": 1024, "allocstall_normal": 0, "never_heard_of_2": 2**64 - 1}
@@ -96,6 +108,7 @@ def test_swaps() -> None:
     found = parse_swaps(SWAPS)
     assert found == {"/swap/my\\040file": 16224856, "/dev/zram0": 16223228}
     assert parse_swaps(SWAPS.splitlines()[0] + "\n") == {}
+    assert list(parse_swaps(SWAPS.replace("my", "größe")).values()) == [16224856, 16223228]
 
 
 def test_pressure() -> None:
