@@ -37,7 +37,7 @@ def advise_companions(
         boosted = [failure for failure in logs.failures if by_boost(failure)]
         recommendations += _without_boost(snapshot, machine, boosted)
         recommendations += _fragmented(snapshot, machine, logs.of(Cause.FRAGMENTED), boosted)
-        recommendations += _bursts_beyond_any_reserve(machine, reserve_failures(observed), policy)
+        recommendations += _bursts_beyond_any_reserve(snapshot, machine, reserve_failures(observed), policy)
         recommendations += _set_aside(logs.of(Cause.RESERVED_FOR_OTHERS))
         recommendations += _exhausted(logs.of(Cause.MEMORY_EXHAUSTED), snapshot)
         recommendations += _confined(logs.of(Cause.NODE_RESTRICTED))
@@ -103,7 +103,11 @@ def _fragmented(
         found += _restored(snapshot, machine, BOOST, BOOST_DEFAULT, _BOOST_REASON, evidence)
     found += _restored(snapshot, machine, PROACTIVENESS, PROACTIVENESS_DEFAULT, _PROACTIVE_REASON, evidence)
     if not received and machine.version is not None and not machine.version.at_least(2, 6, 35):
-        found.append(_compacting_kernel(machine, evidence))
+        found.append(
+            _compacting_kernel(Cause.FRAGMENTED, machine, "a kernel from 2.6.35 on, which compacts memory", evidence)
+        )
+    elif not received and _cannot_compact(snapshot, failures):
+        found.append(_compacting_kernel(Cause.FRAGMENTED, machine, _WITH_COMPACTION, evidence))
     elif not received:
         order = max(f.example.report.order or 0 for f in failures)
         found.append(
@@ -123,12 +127,27 @@ def _fragmented(
     return found
 
 
-def _compacting_kernel(machine: Machine, evidence: tuple[Evidence, ...]) -> Recommendation:
+_WITH_COMPACTION = "a kernel with CONFIG_COMPACTION, which moves pages together"
+
+
+def _cannot_compact(snapshot: Snapshot, failures: Sequence[Failure]) -> bool:
+    """Whether the kernel was built without compaction: it lacks the counters, or where those are not known, says so.
+
+    Kernel: mm/vmstat.c: vmstat_text[], where those of compaction stand before unevictable_pgs_culled, since 2.6.35
+    """
+    counters = snapshot.vmstat or {}
+    if "unevictable_pgs_culled" in counters:
+        return "compact_stall" not in counters
+    return any(failure.example.report.no_compaction for failure in failures)
+
+
+def _compacting_kernel(cause: Cause, machine: Machine, kernel: str, evidence: tuple[Evidence, ...]) -> Recommendation:
+    named = f"Linux {machine.version}" if machine.version is not None else "this kernel"
     return recommend_action(
         "kernel-upgrade",
-        f"Linux {machine.version}, which cannot move pages together",
-        "a kernel from 2.6.35 on, which compacts memory",
-        Cause.FRAGMENTED,
+        f"{named}, which cannot move pages together",
+        kernel,
+        cause,
         "Pages enough were free, but not in one piece, and this kernel only has luck to make pieces of them: more free "
         "pages (vm.min_free_kbytes) help only as far as more of them happen to be neighbours.",
         "Whoever asks for so large a piece can be changed to ask for less.",
@@ -192,10 +211,12 @@ def _smaller_frames(failures: Sequence[Failure]) -> Recommendation:
     )
 
 
-def _no_block(failures: Sequence[Failure]) -> Recommendation:
+def _no_block(snapshot: Snapshot, machine: Machine, failures: Sequence[Failure]) -> Recommendation:
     """Pages could be kept for such callers, but not in one piece."""
     if any(failure.example.caller.work is Work.NETWORK_RECEIVE for failure in failures):
         return replace(_smaller_frames(failures), cause=Cause.ATOMIC_RESERVE_EXHAUSTED)
+    if _cannot_compact(snapshot, failures):
+        return _compacting_kernel(Cause.ATOMIC_RESERVE_EXHAUSTED, machine, _WITH_COMPACTION, failure_evidence(failures))
     order = max(failure.example.report.order or 0 for failure in failures)
     return recommend_action(
         "compact-memory",
@@ -212,7 +233,7 @@ def _no_block(failures: Sequence[Failure]) -> Recommendation:
 
 
 def _bursts_beyond_any_reserve(
-    machine: Machine, failures: Sequence[Failure], policy: AdvicePolicy | None
+    snapshot: Snapshot, machine: Machine, failures: Sequence[Failure], policy: AdvicePolicy | None
 ) -> list[Recommendation]:
     """Bursts that no reserve within bounds would have held, or a machine on which none may be raised."""
     setting = min_free_of(machine)
@@ -222,7 +243,7 @@ def _bursts_beyond_any_reserve(
     beyond = [need for need in needs if need.passed is None or not need.full]
     blocked = [n.failure for n in beyond if n.passed is None and for_want_of_a_block(n.diagnosis, setting)]
     if blocked:
-        return [_no_block(blocked)]
+        return [_no_block(snapshot, machine, blocked)]
     if not beyond and may_raise(machine):
         return []
     asked = [need.failure for need in beyond] or list(failures)
