@@ -86,7 +86,7 @@ def watch(system: System) -> ExitStatus:
             _progress("")
             print(ended_words(probation, probation.decision))
             return ExitStatus.UNDONE if probation.decision.undo else ExitStatus.DONE
-        for key in _let_go(known, probation):
+        for key in _left_to_others(known, probation):
             _progress("")
             print(f"{key} is somebody else's now and left alone; what was changed with it is watched on")
         known = probation
@@ -94,7 +94,7 @@ def watch(system: System) -> ExitStatus:
         system.clock.sleep(pause_seconds(probation))
 
 
-def _let_go(known: Probation | None, now: Probation) -> list[str]:
+def _left_to_others(known: Probation | None, now: Probation) -> list[str]:
     """Name what was on probation at the last reading and is not any more, while the rest is."""
     if known is None or known.started_at != now.started_at:
         return []

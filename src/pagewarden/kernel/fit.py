@@ -114,7 +114,8 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
     stale_reserve = not reserve_differences or reserve_is_stale(nodes, reserve_differences, guess.reserve)
     told = stale_marks or {(d.node, d.zone) for d in marks.differences} <= {(node, zone) for node, zone, _ in hidden}
     stale = bool(differences) and told and stale_reserve
-    no_reserve_formula = None if stale_reserve else _why_not(nodes, reserve)
+    left_out = zones_left_out(nodes)
+    no_reserve_formula = None if stale_reserve else _why_not(reserve, left_out=left_out)
     return Fit(
         exact=not differences,
         stale=stale,
@@ -127,7 +128,7 @@ def find_fit(nodes: Sequence[Node], settings: Settings, guess: KernelRules, page
         reasons=tuple(_reasons(marks.differences, reserve_differences, hidden, stale_marks, no_reserve_formula)),
         extra_free_kbytes=marks.extra_free_kbytes,
         watermark_scale_factor=settings.watermark_scale_factor,
-        zones_left_out=zones_left_out(nodes),
+        zones_left_out=left_out,
         hidden_boost_pages=hidden,
     )
 
@@ -376,8 +377,8 @@ def _unplaced(zones: Iterable[Zone]) -> Iterator[Difference]:
                 yield Difference(zone.node, zone.name, f"protection[{index}]", 0, printed)
 
 
-def _why_not(nodes: Sequence[Node], rules: ReserveRules) -> str:
-    if zones_left_out(nodes):
+def _why_not(rules: ReserveRules, *, left_out: bool) -> str:
+    if left_out:
         return "protection counts zones that this capture lacks"
     return f"protection follows none of the formulas known here (nearest: {rules.label})"
 
